@@ -1,0 +1,136 @@
+//! What a generation tells while it runs, and at its end.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Field, TokenId};
+
+/// One event of a generation.
+///
+/// A stream is any number of `Prefill`, then any number of `Delta`, then exactly one `Done`; or it
+/// ends early in one `Err`, and nothing follows. Joined, the texts equal the decoded tokens, cut
+/// before the earliest stop string.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GenerationEvent {
+    /// Part of the prompt has been read. `processed` grows and ends at `total`.
+    Prefill {
+        /// Prompt tokens read so far.
+        processed: usize,
+        /// Prompt tokens in all.
+        total: usize,
+    },
+    /// The answer has grown.
+    Delta {
+        /// Whole characters; empty while a token's bytes are part of a character, or while the
+        /// text could still become a stop string.
+        text: String,
+        /// The tokens generated since the last delta. An end-of-text or stop token is not among them.
+        tokens: Vec<TokenId>,
+    },
+    /// The answer is complete.
+    Done(GenerationSummary),
+}
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", content = "match", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FinishReason {
+    /// The model ended its text with this token.
+    EndOfText(TokenId),
+    /// A token of [`GenerateParams::stop_tokens`](crate::GenerateParams::stop_tokens) came up.
+    StopToken(TokenId),
+    /// A text of [`GenerateParams::stop`](crate::GenerateParams::stop) came up.
+    StopString(String),
+    /// [`GenerateParams::max_tokens`](crate::GenerateParams::max_tokens) was reached.
+    MaxTokens,
+    /// The context is full.
+    ContextFull,
+}
+
+impl FinishReason {
+    /// The reason's name in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::EndOfText(_) => "end_of_text",
+            Self::StopToken(_) => "stop_token",
+            Self::StopString(_) => "stop_string",
+            Self::MaxTokens => "max_tokens",
+            Self::ContextFull => "context_full",
+        }
+    }
+}
+
+/// How many tokens a generation took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens generated and delivered: those of all deltas together.
+    pub generated_tokens: usize,
+}
+
+/// Where the time of a generation went. In JSON, seconds as numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the request's arrival to the start of its prefill.
+    #[serde(rename = "queue_s", with = "seconds")]
+    pub queue: Duration,
+    /// Reading the prompt, up to and including the choice of the first token.
+    #[serde(rename = "prefill_s", with = "seconds")]
+    pub prefill: Duration,
+    /// From the first token to the last.
+    #[serde(rename = "decode_s", with = "seconds")]
+    pub decode: Duration,
+}
+
+impl Timings {
+    /// Prompt tokens a second; `None` when nothing was measured.
+    pub fn prefill_tokens_per_second(&self, usage: &Usage) -> Option<f64> {
+        rate(usage.prompt_tokens, self.prefill)
+    }
+
+    /// Generated tokens a second, the first one not counted, since prefill paid for it; `None` with
+    /// fewer than two tokens.
+    pub fn decode_tokens_per_second(&self, usage: &Usage) -> Option<f64> {
+        rate(usage.generated_tokens.saturating_sub(1), self.decode)
+    }
+}
+
+fn rate(tokens: usize, time: Duration) -> Option<f64> {
+    (tokens > 0 && !time.is_zero()).then(|| tokens as f64 / time.as_secs_f64())
+}
+
+/// The end of a generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerationSummary {
+    /// Why it ended.
+    pub finish: FinishReason,
+    /// Tokens.
+    pub usage: Usage,
+    /// Times.
+    pub timings: Timings,
+    /// The seed used: the request's, or the one that was drawn; `None` if no random choice was made.
+    pub seed: Option<u64>,
+    /// What the engine could not honour: empty unless the request was lenient.
+    pub ignored: Vec<Field>,
+}
+
+mod seconds {
+    //! Durations as seconds in JSON.
+
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod capability;
+mod chat;
+mod configuration;
+mod engine;
+mod engine_ext;
+mod error;
+mod event;
+mod load;
+mod logits;
+mod memory;
+mod model;
+mod params;
+mod progress;
+mod request;
+
+pub use backend::{Availability, Backend, BackendInfo};
+pub use capability::{Capabilities, Field, FieldSet};
+pub use chat::{Message, Role};
+pub use configuration::{KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization};
+pub use engine::{Engine, EngineInfo, GenerationStream};
+pub use engine_ext::{Completion, EngineExt, TextStream};
+pub use error::{Error, Result, Source};
+pub use event::{FinishReason, GenerationEvent, GenerationSummary, Timings, Usage};
+pub use load::{ComputeType, DeviceChoice, LoadOptions, LoadRequest};
+pub use logits::Logits;
+pub use memory::MemoryReport;
+pub use model::{
+    DeviceInput, DeviceRun, DeviceToken, LogitsWanted, Model, ModelInfo, Run, SequenceId,
+};
+pub use params::GenerateParams;
+pub use progress::{LoadProgress, LoadStage, Progress};
+pub use request::{GenerateRequest, Leniency, Prompt, ValidRequest};
+
+/// The number of a token in a model's vocabulary.
+pub type TokenId = u32;
+
+/// An owned, sendable future, as object-safe traits return it.
+pub type BoxFuture<T> = futures_core::future::BoxFuture<'static, T>;

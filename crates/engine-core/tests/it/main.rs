@@ -1,0 +1,11 @@
+//! The contract's own promises: ranges, names, auto traits, JSON forms.
+
+mod configuration;
+mod errors;
+mod events;
+mod extension;
+mod load;
+mod logits;
+mod params;
+mod request;
+mod traits;
