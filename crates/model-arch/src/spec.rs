@@ -1,0 +1,151 @@
+//! What a dense decoder consists of.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{ArchError, QuantizationPlan, RopeSpec, families};
+
+/// A decoder-only transformer, completely described except for its weights.
+///
+/// Each layer computes `h = x + attention(norm(x))` and then `h + mlp(norm(h))`; a last norm and
+/// the output head follow.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct DecoderSpec {
+    /// The family: `model_type` of `config.json`.
+    pub model_type: String,
+    /// Numbers that stand for a token between layers.
+    pub hidden_size: u32,
+    /// Layers.
+    pub layers: u32,
+    /// Rows of the embedding, which may exceed the tokenizer's vocabulary.
+    pub vocab_size: u32,
+    /// Tokens for which the positions were trained.
+    pub context_length: u32,
+    /// All norms.
+    pub norm: NormSpec,
+    /// All layers' attention.
+    pub attention: AttentionSpec,
+    /// How positions enter.
+    pub rope: RopeSpec,
+    /// All layers' feed-forward part.
+    pub mlp: MlpSpec,
+    /// Whether the embedding serves as the output head.
+    pub tie_embeddings: bool,
+    /// How modules are quantized, if any are.
+    pub quantization: Option<QuantizationPlan>,
+    /// What each layer's attention sees; as many as there are layers.
+    pub layer_attention: Vec<LayerAttention>,
+    /// A window that the configuration asks for and mlx-lm does not apply to this family, so that
+    /// it is not in `layer_attention`. Answers that reach further back than this many tokens go
+    /// beyond what the model was trained for.
+    pub ignored_sliding_window: Option<u32>,
+    /// Token with which a text begins.
+    pub bos_token_id: Option<u32>,
+    /// Tokens that end an answer, according to `config.json`.
+    pub eos_token_ids: Vec<u32>,
+}
+
+/// A normalisation over the last dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct NormSpec {
+    /// Which.
+    pub kind: NormKind,
+    /// Added to the mean square before its root is taken.
+    pub eps: f32,
+}
+
+/// Kinds of normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NormKind {
+    /// `w * x / sqrt(mean(x^2) + eps)` (<https://arxiv.org/abs/1910.07467>).
+    RmsNorm,
+}
+
+/// Attention with grouped key and value heads.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AttentionSpec {
+    /// Query heads.
+    pub heads: u32,
+    /// Key and value heads, each shared by `heads / kv_heads` query heads.
+    pub kv_heads: u32,
+    /// Numbers in a head.
+    pub head_dim: u32,
+    /// What scores are multiplied by before the softmax.
+    pub scale: f32,
+    /// Whether the query, key and value projections add a bias.
+    pub qkv_bias: bool,
+    /// Whether the output projection adds a bias.
+    pub output_bias: bool,
+    /// Whether each head's queries and keys are normalised before rotation.
+    pub qk_norm: bool,
+}
+
+impl AttentionSpec {
+    /// Numbers in all query heads together.
+    pub const fn query_size(&self) -> u32 {
+        self.heads * self.head_dim
+    }
+
+    /// Numbers in all key heads together, and in all value heads.
+    pub const fn kv_size(&self) -> u32 {
+        self.kv_heads * self.head_dim
+    }
+}
+
+/// The feed-forward part: `down(activation(gate(x)) * up(x))`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MlpSpec {
+    /// Numbers between the projections.
+    pub intermediate_size: u32,
+    /// What is applied to the gate.
+    pub activation: Activation,
+    /// Whether the projections add a bias.
+    pub bias: bool,
+}
+
+/// Activation functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Activation {
+    /// `x * sigmoid(x)`, also called swish.
+    Silu,
+}
+
+/// What a layer's attention sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LayerAttention {
+    /// Everything before, and the token itself.
+    Full,
+    /// The last `window` tokens, the token itself included.
+    Sliding {
+        /// Tokens seen.
+        window: u32,
+    },
+}
+
+impl DecoderSpec {
+    /// Reads the members of `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchError`]: a missing field, a value outside its range, or something that is not
+    /// implemented, each by name.
+    pub fn from_config(config: &Map<String, Value>) -> Result<Self, ArchError> {
+        families::read(config)
+    }
+
+    /// Bytes that one token takes in the KV cache, keys and values of all layers, with numbers
+    /// of `element_bytes` bytes. Layers with a window stop growing at its size.
+    pub const fn kv_bytes_per_token(&self, element_bytes: u32) -> u64 {
+        2 * self.layers as u64 * self.attention.kv_size() as u64 * element_bytes as u64
+    }
+}

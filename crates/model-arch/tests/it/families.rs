@@ -1,0 +1,317 @@
+//! Defaults and demands of each family, as in mlx-lm 0.32.2's model files.
+
+use model_arch::{
+    ArchError, DecoderSpec, LayerAttention, TensorRole, TensorSpec, known_model_types,
+};
+use serde_json::{Value, json};
+
+use crate::{error, message, read, spec};
+
+fn names(spec: &DecoderSpec) -> Vec<String> {
+    spec.tensors().map(|tensor| tensor.name).collect()
+}
+
+#[test]
+fn llama_takes_absent_fields_from_mlx_lm() {
+    let spec = spec(
+        "llama",
+        json!({
+            "num_key_value_heads": null, "head_dim": null, "max_position_embeddings": null,
+            "rope_theta": null, "tie_word_embeddings": null, "hidden_act": null,
+        }),
+    );
+    assert_eq!(spec.attention.kv_heads, 8);
+    assert_eq!(spec.attention.head_dim, 8);
+    assert_eq!(spec.rope.theta, 10_000.0);
+    assert!(spec.tie_embeddings);
+    assert!(!spec.rope.traditional);
+    assert_eq!(spec.layer_attention, [LayerAttention::Full; 2]);
+}
+
+#[test]
+fn llama_head_dim_may_differ_from_the_share_of_the_hidden_size() {
+    let spec = spec("llama", json!({ "head_dim": 32 }));
+    assert_eq!(spec.attention.query_size(), 256);
+    let query = spec
+        .tensors()
+        .find(|tensor| tensor.role == TensorRole::Query)
+        .unwrap();
+    assert_eq!(query.shape, [256, 64]);
+    let output = spec
+        .tensors()
+        .find(|tensor| tensor.role == TensorRole::AttentionOutput)
+        .unwrap();
+    assert_eq!(output.shape, [64, 256]);
+    assert!((f64::from(spec.attention.scale) - 32_f64.powf(-0.5)).abs() < 1e-7);
+}
+
+#[test]
+fn llama_takes_a_head_dim_of_zero_as_absent() {
+    assert_eq!(
+        spec("llama", json!({ "head_dim": 0 })).attention.head_dim,
+        8
+    );
+}
+
+#[test]
+fn llama_biases_follow_two_flags() {
+    let biased = spec("llama", json!({ "attention_bias": true, "mlp_bias": true }));
+    assert_eq!(biased.tensors().filter(TensorSpec::is_bias).count(), 2 * 7);
+    let plain = spec("llama", json!({}));
+    assert_eq!(plain.tensors().filter(TensorSpec::is_bias).count(), 0);
+}
+
+#[test]
+fn qwen2_has_biases_on_queries_keys_and_values_alone() {
+    let spec = spec(
+        "qwen2",
+        json!({ "rope_theta": null, "max_position_embeddings": null, "tie_word_embeddings": null }),
+    );
+    let biased: Vec<_> = spec
+        .tensors()
+        .filter(|tensor| tensor.is_bias() && tensor.layer == Some(1))
+        .map(|tensor| (tensor.role, tensor.shape))
+        .collect();
+    assert_eq!(
+        biased,
+        [
+            (TensorRole::Query, vec![64]),
+            (TensorRole::Key, vec![16]),
+            (TensorRole::Value, vec![16]),
+        ]
+    );
+    assert_eq!(spec.rope.theta, 1_000_000.0);
+    assert_eq!(spec.context_length, 32_768);
+    assert!(spec.tie_embeddings);
+}
+
+#[test]
+fn qwen3_normalises_queries_and_keys() {
+    let spec = spec("qwen3", json!({ "head_dim": 16 }));
+    let norms: Vec<_> = spec
+        .tensors()
+        .filter(|tensor| matches!(tensor.role, TensorRole::QueryNorm | TensorRole::KeyNorm))
+        .map(|tensor| (tensor.name, tensor.shape))
+        .collect();
+    assert_eq!(norms.len(), 4);
+    assert_eq!(
+        norms[0],
+        (
+            "model.layers.0.self_attn.q_norm.weight".to_owned(),
+            vec![16]
+        )
+    );
+}
+
+#[test]
+fn qwen3_demands_what_mlx_lm_demands() {
+    for field in [
+        "head_dim",
+        "num_key_value_heads",
+        "max_position_embeddings",
+        "tie_word_embeddings",
+        "rope_theta",
+    ] {
+        let changes: Value = [(field.to_owned(), Value::Null)].into_iter().collect();
+        assert_eq!(
+            error("qwen3", changes),
+            ArchError::MissingField {
+                field: field.to_owned(),
+                model_type: "qwen3".to_owned()
+            }
+        );
+    }
+}
+
+#[test]
+fn every_family_demands_the_sizes() {
+    for family in known_model_types() {
+        for field in [
+            "hidden_size",
+            "num_hidden_layers",
+            "intermediate_size",
+            "num_attention_heads",
+            "rms_norm_eps",
+            "vocab_size",
+        ] {
+            let changes: Value = [(field.to_owned(), Value::Null)].into_iter().collect();
+            let message = message(family, changes);
+            assert!(
+                message.contains(field) && message.contains(family),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn lists_every_tensor_of_a_tied_model_once() {
+    let spec = spec("llama", json!({ "tie_word_embeddings": true }));
+    let mut all = names(&spec);
+    assert_eq!(all.len(), 1 + 2 * 9 + 1);
+    assert_eq!(all[0], "model.embed_tokens.weight");
+    assert_eq!(all.last().unwrap(), "model.norm.weight");
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 20);
+}
+
+#[test]
+fn an_untied_model_has_an_output_head() {
+    let head = spec("mistral", json!({})).tensors().last().unwrap();
+    assert_eq!(head.name, "lm_head.weight");
+    assert_eq!(head.shape, [100, 64]);
+    assert_eq!(head.module(), "lm_head");
+    assert!(head.quantizable);
+}
+
+#[test]
+fn only_what_mlx_lm_drops_is_ignored() {
+    let tied = spec("llama", json!({ "tie_word_embeddings": true }));
+    let untied = spec("llama", json!({}));
+    let frequencies = "model.layers.0.self_attn.rotary_emb.inv_freq";
+    assert!(tied.ignores(frequencies) && untied.ignores(frequencies));
+    assert!(tied.ignores("lm_head.weight") && !untied.ignores("lm_head.weight"));
+    assert!(!tied.ignores("model.norm.weight"));
+}
+
+#[test]
+fn layer_types_say_which_layers_look_through_the_window() {
+    let spec = spec(
+        "mistral",
+        json!({ "sliding_window": 1024, "layer_types": ["sliding_attention", "full_attention"] }),
+    );
+    assert_eq!(
+        spec.layer_attention,
+        [
+            LayerAttention::Sliding { window: 1024 },
+            LayerAttention::Full
+        ]
+    );
+    assert_eq!(spec.ignored_sliding_window, None);
+}
+
+#[test]
+fn a_window_that_mlx_lm_does_not_apply_is_noted() {
+    for (family, changes) in [
+        ("mistral", json!({ "sliding_window": 1024 })),
+        (
+            "qwen2",
+            json!({ "sliding_window": 1024, "use_sliding_window": true }),
+        ),
+        (
+            "qwen3",
+            json!({ "sliding_window": 1024, "use_sliding_window": true }),
+        ),
+    ] {
+        let spec = spec(family, changes);
+        assert_eq!(spec.layer_attention, [LayerAttention::Full; 2], "{family}");
+        assert_eq!(spec.ignored_sliding_window, Some(1024), "{family}");
+    }
+}
+
+#[test]
+fn a_window_without_effect_is_not_noted() {
+    for (family, changes) in [
+        ("mistral", json!({ "sliding_window": 4096 })),
+        ("mistral", json!({ "sliding_window": null })),
+        (
+            "qwen2",
+            json!({ "sliding_window": 1024, "use_sliding_window": false }),
+        ),
+    ] {
+        assert_eq!(
+            spec(family, changes).ignored_sliding_window,
+            None,
+            "{family}"
+        );
+    }
+}
+
+#[test]
+fn layer_types_must_fit_the_layers() {
+    let short = message("llama", json!({ "layer_types": ["full_attention"] }));
+    assert!(
+        short.contains("layer_types") && short.contains("list of 2"),
+        "{short}"
+    );
+    let odd = message(
+        "llama",
+        json!({ "layer_types": ["full_attention", "chunked_attention"] }),
+    );
+    assert!(odd.contains("chunked_attention"), "{odd}");
+    let endless = message(
+        "llama",
+        json!({ "layer_types": ["full_attention", "sliding_attention"] }),
+    );
+    assert!(endless.contains("sliding_window"), "{endless}");
+}
+
+#[test]
+fn computations_that_are_not_implemented_are_named() {
+    for (family, field, value) in [
+        ("llama", "hidden_act", json!("gelu")),
+        ("llama", "partial_rotary_factor", json!(0.5)),
+        ("qwen2", "head_dim", json!(16)),
+        ("qwen3", "attention_bias", json!(true)),
+    ] {
+        let changes: Value = [(field.to_owned(), value.clone())].into_iter().collect();
+        let error = error(family, changes);
+        let value = value.to_string();
+        assert!(
+            matches!(&error, ArchError::UnsupportedValue { field: found, value: quoted, .. }
+                if found == field && *quoted == value),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_family_is_told_the_known_ones() {
+    let message = message("mamba", json!({}));
+    assert_eq!(
+        message,
+        "models of the type \"mamba\" are not implemented; those of llama, mistral, qwen2, qwen3 are"
+    );
+    assert!(
+        read(&json!({}))
+            .unwrap_err()
+            .to_string()
+            .contains("model_type")
+    );
+}
+
+#[test]
+fn end_tokens_may_be_one_or_several() {
+    assert_eq!(
+        spec("llama", json!({ "eos_token_id": 2 })).eos_token_ids,
+        [2]
+    );
+    assert_eq!(
+        spec(
+            "llama",
+            json!({ "eos_token_id": [1, 5], "bos_token_id": 0 })
+        )
+        .eos_token_ids,
+        [1, 5]
+    );
+    assert_eq!(spec("llama", json!({})).bos_token_id, None);
+    assert!(message("llama", json!({ "eos_token_id": "</s>" })).contains("eos_token_id"));
+    assert!(message("llama", json!({ "eos_token_id": [1, -1] })).contains("[1,-1]"));
+}
+
+#[test]
+fn kv_cache_grows_by_keys_and_values_of_all_layers() {
+    assert_eq!(
+        spec("llama", json!({})).kv_bytes_per_token(2),
+        2 * 2 * 2 * 8 * 2
+    );
+}
+
+#[test]
+fn serializes_with_names_that_explain_themselves() {
+    let value = serde_json::to_value(spec("llama", json!({}))).unwrap();
+    assert_eq!(value["norm"]["kind"], "rms_norm");
+    assert_eq!(value["rope"]["scaling"]["type"], "none");
+    assert_eq!(value["layer_attention"], json!(["full", "full"]));
+}
