@@ -1,0 +1,18 @@
+//! What the model's thread can be asked.
+
+use engine_core::{MemoryReport, Result};
+use futures_channel::oneshot;
+
+use super::generation::Generation;
+
+/// Everything that reaches the model's thread.
+pub(super) enum Command {
+    /// Run a generation as soon as there is room.
+    Generate(Box<Generation>),
+    /// Report memory.
+    Memory(oneshot::Sender<Result<MemoryReport>>),
+    /// Give back memory kept for reuse.
+    Trim(oneshot::Sender<Result<()>>),
+    /// End. The sender is dropped once the model is.
+    Unload(Option<oneshot::Sender<()>>),
+}

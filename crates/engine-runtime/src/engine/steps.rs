@@ -1,0 +1,216 @@
+//! The steps of the model: reading prompts, and choosing tokens on the host or on the device.
+
+use engine_core::{
+    DeviceInput, DeviceRun, DeviceToken, Error, Logits, LogitsWanted, Model, Result, Run,
+};
+
+use super::{
+    generation::{Generation, Phase},
+    guarded::Guarded,
+    scheduler::Scheduler,
+};
+
+impl<M: Model> Scheduler<M> {
+    /// Reads one piece of the prompt of every generation that is not through with it.
+    pub(super) fn prefill(&mut self) {
+        for generation in &mut self.running {
+            let Phase::Prefill { read } = generation.phase else {
+                continue;
+            };
+            let Some(sequence) = generation.sequence else {
+                continue;
+            };
+            generation.start();
+            let end = (read + self.prefill_chunk).min(generation.prompt.len());
+            let last = end == generation.prompt.len();
+            let outcome = if last && self.on_device && generation.is_plain_greedy() {
+                let run = DeviceRun {
+                    sequence,
+                    input: DeviceInput::Tokens(&generation.prompt[read..end]),
+                };
+                step_greedy(&mut self.model, &[run]).map(|chosen| {
+                    generation.report_prefill(end);
+                    generation.phase = Phase::Device { chosen: chosen[0] };
+                })
+            } else {
+                let run = Run {
+                    sequence,
+                    tokens: &generation.prompt[read..end],
+                    logits: if last {
+                        LogitsWanted::Last
+                    } else {
+                        LogitsWanted::None
+                    },
+                };
+                forward(&mut self.model, &[run], &mut self.logits).and_then(|()| {
+                    generation.report_prefill(end);
+                    if last {
+                        choose(generation, &self.logits, 0, self.model.backend())
+                    } else {
+                        generation.phase = Phase::Prefill { read: end };
+                        Ok(())
+                    }
+                })
+            };
+            if let Err(error) = outcome {
+                generation.fail(error);
+            }
+        }
+    }
+
+    /// One step of all generations whose tokens are chosen on the host.
+    pub(super) fn decode_on_host(&mut self) {
+        let inputs: Vec<_> = self
+            .running
+            .iter()
+            .enumerate()
+            .filter_map(|(index, generation)| match generation.phase {
+                Phase::Host { last } => Some((index, generation.sequence?, [last])),
+                _ => None,
+            })
+            .collect();
+        let runs: Vec<_> = inputs
+            .iter()
+            .map(|(_, sequence, tokens)| Run {
+                sequence: *sequence,
+                tokens,
+                logits: LogitsWanted::Last,
+            })
+            .collect();
+        let indices = inputs.iter().map(|(index, ..)| *index);
+        if runs.is_empty() {
+            return;
+        }
+        match forward(&mut self.model, &runs, &mut self.logits) {
+            Ok(()) => indices
+                .enumerate()
+                .for_each(|(run, index)| self.choose(index, run)),
+            Err(error) if runs.len() == 1 => self.running[inputs[0].0].fail(error),
+            // A batch fails as a whole and leaves its sequences as they were: one by one, only
+            // those at fault fail.
+            Err(_) => {
+                for (index, run) in indices.zip(&runs) {
+                    match forward(&mut self.model, &[*run], &mut self.logits) {
+                        Ok(()) => self.choose(index, 0),
+                        Err(error) => self.running[index].fail(error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets a generation choose its next token from the logits of a run.
+    fn choose(&mut self, index: usize, run: usize) {
+        let generation = &mut self.running[index];
+        if let Err(error) = choose(generation, &self.logits, run, self.model.backend()) {
+            generation.fail(error);
+        }
+    }
+
+    /// One step of all generations whose tokens are chosen on the device: the next step is on its
+    /// way before the token of the last one is read.
+    pub(super) fn decode_on_device(&mut self) {
+        let mut chosen = Vec::new();
+        let mut runs = Vec::new();
+        for (index, generation) in self.running.iter().enumerate() {
+            let (Phase::Device { chosen: token }, Some(sequence)) =
+                (generation.phase, generation.sequence)
+            else {
+                continue;
+            };
+            chosen.push((index, token));
+            if generation.has_room_after_next() {
+                let input = DeviceInput::Chosen(token);
+                runs.push((index, DeviceRun { sequence, input }));
+            }
+        }
+        let mut next = self.follow(&runs).into_iter().peekable();
+        for (index, token) in chosen {
+            let follower = next.next_if(|(follows, _)| *follows == index);
+            self.take_chosen(index, token, follower.map(|(_, next)| next));
+        }
+    }
+
+    /// Starts the next step of these generations.
+    fn follow(
+        &mut self,
+        runs: &[(usize, DeviceRun<'static>)],
+    ) -> Vec<(usize, Result<DeviceToken>)> {
+        if runs.is_empty() {
+            return Vec::new();
+        }
+        let batch: Vec<_> = runs.iter().map(|(_, run)| *run).collect();
+        let indices = runs.iter().map(|(index, _)| *index);
+        match step_greedy(&mut self.model, &batch) {
+            Ok(tokens) => indices.zip(tokens.into_iter().map(Ok)).collect(),
+            Err(error) if batch.len() == 1 => indices.zip([Err(error)]).collect(),
+            Err(_) => indices
+                .zip(
+                    batch
+                        .iter()
+                        .map(|run| step_greedy(&mut self.model, &[*run]).map(|tokens| tokens[0])),
+                )
+                .collect(),
+        }
+    }
+
+    /// Reads a token that the device chose, and what follows from it.
+    fn take_chosen(
+        &mut self,
+        index: usize,
+        chosen: DeviceToken,
+        follower: Option<Result<DeviceToken>>,
+    ) {
+        let token = self
+            .model
+            .call("read a token", |model| model.read_token(chosen));
+        let generation = &mut self.running[index];
+        match token {
+            Ok(token) => generation.accept(token),
+            Err(error) => generation.fail(error),
+        }
+        match follower {
+            Some(Ok(next)) if generation.has_ended() => {
+                let _ = self.model.call("drop a token", |model| {
+                    model.discard_token(next);
+                    Ok(())
+                });
+            }
+            Some(Ok(next)) => generation.phase = Phase::Device { chosen: next },
+            // It may have ended with the token before the step that failed; then all is well.
+            Some(Err(error)) => generation.fail(error),
+            None => {}
+        }
+    }
+}
+
+/// Lets a generation choose its next token from a run's logits.
+fn choose(generation: &mut Generation, logits: &Logits, run: usize, backend: &str) -> Result<()> {
+    let row = logits.last(run).ok_or_else(|| {
+        Error::backend(backend, "evaluate a step", "the model returned no logits")
+    })?;
+    let token = generation.sampler.choose(row)?;
+    generation.phase = Phase::Host { last: token };
+    generation.accept(token);
+    Ok(())
+}
+
+fn forward<M: Model>(model: &mut Guarded<M>, runs: &[Run<'_>], logits: &mut Logits) -> Result<()> {
+    model.call("evaluate a step", |model| model.forward(runs, logits))
+}
+
+/// Starts a step on the device; as many tokens as runs.
+fn step_greedy<M: Model>(
+    model: &mut Guarded<M>,
+    runs: &[DeviceRun<'_>],
+) -> Result<Vec<DeviceToken>> {
+    let tokens = model.call("start a step", |model| model.step_greedy(runs))?;
+    if tokens.len() != runs.len() {
+        return Err(Error::backend(
+            model.backend(),
+            "start a step",
+            format!("{} tokens came back for {} runs", tokens.len(), runs.len()),
+        ));
+    }
+    Ok(tokens)
+}

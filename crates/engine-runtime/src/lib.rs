@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+
+mod engine;
+mod panic_message;
+mod sampling;
+mod text;
+
+pub use engine::{EngineSettings, Loaded, spawn_engine};
+pub use sampling::Sampler;
+pub use text::{Detokenizer, StopMatch, StopMatcher, TextPipeline, TextSources};

@@ -1,0 +1,84 @@
+//! One pass over all logits: is every number sound, and how large is each block's largest?
+
+use engine_core::TokenId;
+
+/// Numbers in a block.
+const BLOCK: usize = 64;
+/// Numbers looked at together, so that the compiler uses vector registers.
+const LANES: usize = 16;
+
+/// The largest logit of each block, reused from step to step.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    maxima: Vec<f32>,
+    /// Space to select in.
+    ordered: Vec<f32>,
+}
+
+impl Scan {
+    /// Looks at all logits and returns the largest; `None` if one is NaN or positive infinity, or
+    /// none is finite.
+    pub(super) fn run(&mut self, logits: &[f32]) -> Option<f32> {
+        self.maxima.clear();
+        let mut nan = [false; LANES];
+        for block in logits.chunks(BLOCK) {
+            let mut maxima = [f32::NEG_INFINITY; LANES];
+            let lanes = block.chunks_exact(LANES);
+            let rest = lanes.remainder();
+            for lane in lanes.chain((!rest.is_empty()).then_some(rest)) {
+                for ((maximum, nan), value) in maxima.iter_mut().zip(&mut nan).zip(lane) {
+                    *maximum = if *value > *maximum { *value } else { *maximum };
+                    *nan |= value.is_nan();
+                }
+            }
+            self.maxima
+                .push(maxima.into_iter().fold(f32::NEG_INFINITY, f32::max));
+        }
+        let top = self
+            .maxima
+            .iter()
+            .copied()
+            .fold(f32::NEG_INFINITY, f32::max);
+        (top.is_finite() && !nan.contains(&true)).then_some(top)
+    }
+
+    /// The index of the first logit that equals `top`.
+    pub(super) fn first_of(&self, logits: &[f32], top: f32) -> TokenId {
+        self.at_least(logits, top)
+            .next()
+            .map_or(0, |(token, _)| token)
+    }
+
+    /// Tokens whose logit is at least `least`, in order. Blocks without one are skipped.
+    pub(super) fn at_least<'a>(
+        &'a self,
+        logits: &'a [f32],
+        least: f32,
+    ) -> impl Iterator<Item = (TokenId, f32)> + 'a {
+        logits
+            .chunks(BLOCK)
+            .zip(&self.maxima)
+            .enumerate()
+            .filter(move |(_, (_, maximum))| **maximum >= least)
+            .flat_map(move |(block, (values, _))| {
+                values
+                    .iter()
+                    .enumerate()
+                    .filter(move |(_, value)| **value >= least)
+                    .map(move |(index, value)| ((block * BLOCK + index) as TokenId, *value))
+            })
+    }
+
+    /// A number that at least `count` logits reach, as large as the blocks alone can tell.
+    pub(super) fn reached_by(&mut self, count: usize) -> f32 {
+        if count == 0 || count > self.maxima.len() {
+            return f32::NEG_INFINITY;
+        }
+        self.ordered.clear();
+        self.ordered.extend_from_slice(&self.maxima);
+        let (_, nth, _) = self
+            .ordered
+            .select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+        *nth
+    }
+}

@@ -1,0 +1,70 @@
+//! The text of an answer while its tokens come.
+
+use std::sync::Arc;
+
+use engine_core::{Result, TokenId};
+
+use super::{
+    decoding::{Stage, feed, finish, stages},
+    tokenizer::Tokenizer,
+};
+
+/// Turns tokens into text one by one.
+///
+/// The texts joined equal [`TextPipeline::decode`](crate::TextPipeline::decode) of all tokens,
+/// whatever the tokens are; none splits a character. A token costs the same however many came
+/// before it. What is held back is a character that is not whole yet, and in vocabularies with byte
+/// fallback a run of byte tokens, whose text is known only when it ends.
+///
+/// For the few decoders that language models don't use (CTC, word pieces, patterns) the text comes
+/// at the end as a whole.
+#[derive(Debug)]
+pub struct Detokenizer {
+    tokenizer: Arc<Tokenizer>,
+    mode: Mode,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Stages(Vec<Stage>),
+    Whole(Vec<TokenId>),
+}
+
+impl Detokenizer {
+    pub(super) fn new(tokenizer: Arc<Tokenizer>) -> Self {
+        let mode = match stages(tokenizer.decoder()) {
+            Some(stages) => Mode::Stages(stages),
+            None => Mode::Whole(Vec::new()),
+        };
+        Self { tokenizer, mode }
+    }
+
+    /// Adds a token; returns the text that it completes, possibly none.
+    pub fn push(&mut self, token: TokenId) -> String {
+        let mut text = String::new();
+        match &mut self.mode {
+            Mode::Stages(stages) => {
+                if let Some(piece) = self.tokenizer.piece(token) {
+                    feed(stages, &piece, &mut text);
+                }
+            }
+            Mode::Whole(tokens) => tokens.push(token),
+        }
+        text
+    }
+
+    /// Ends the answer; returns the text that was held back. A character cut short becomes U+FFFD.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](engine_core::Error::Tokenizer), only where the text comes as a whole.
+    pub fn finish(&mut self) -> Result<String> {
+        match &mut self.mode {
+            Mode::Stages(stages) => {
+                let mut text = String::new();
+                finish(stages, &mut text);
+                Ok(text)
+            }
+            Mode::Whole(tokens) => self.tokenizer.decode(&std::mem::take(tokens)),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! From text to tokens and back: what a model's own text files say, behind one type.
+
+mod chat_template;
+mod decoding;
+mod detokenizer;
+mod end_tokens;
+mod generation_tag;
+mod python_json;
+mod python_methods;
+mod special_tokens;
+mod stop;
+mod tokenizer;
+mod utf8_stream;
+
+use std::sync::Arc;
+
+use engine_core::{Message, Result, TokenId};
+use serde_json::{Map, Value};
+
+use self::{
+    chat_template::ChatTemplate, end_tokens::end_tokens, special_tokens::SpecialTokens,
+    tokenizer::Tokenizer,
+};
+pub use self::{
+    detokenizer::Detokenizer,
+    stop::{StopMatch, StopMatcher},
+};
+
+/// The texts that a [`TextPipeline`] is made from. It reads no file itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TextSources<'a> {
+    /// The content of `tokenizer.json`.
+    pub tokenizer_json: &'a str,
+    /// `tokenizer_config.json`: special tokens, and the chat template if it lies in no file of its
+    /// own.
+    pub tokenizer_config: Option<&'a Map<String, Value>>,
+    /// The content of `chat_template.jinja`; comes before the one of `tokenizer_config.json`.
+    pub chat_template: Option<&'a str>,
+    /// `config.json`: end-of-text tokens.
+    pub config: Option<&'a Map<String, Value>>,
+    /// `generation_config.json`: end-of-text tokens.
+    pub generation_config: Option<&'a Map<String, Value>>,
+}
+
+/// Text to tokens, tokens to text, chats to text, and which tokens end a text.
+#[derive(Debug)]
+pub struct TextPipeline {
+    tokenizer: Arc<Tokenizer>,
+    bos_token: Option<String>,
+    template: Option<ChatTemplate>,
+    end_tokens: Vec<TokenId>,
+}
+
+impl TextPipeline {
+    /// Reads a model's text files.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](engine_core::Error::Tokenizer) for a `tokenizer.json` that can't be
+    /// used, [`Error::ChatTemplate`](engine_core::Error::ChatTemplate) for a template that does not
+    /// compile, [`Error::InvalidModel`](engine_core::Error::InvalidModel) naming the JSON file with
+    /// an entry of the wrong type or an end-of-text token that the vocabulary does not have.
+    pub fn new(sources: TextSources<'_>) -> Result<Self> {
+        let tokenizer = Tokenizer::from_json(sources.tokenizer_json)?;
+        let special = SpecialTokens::from_config(sources.tokenizer_config)?;
+        let end_tokens = end_tokens(&sources, &tokenizer, &special)?;
+        let template = ChatTemplate::find(&sources, &special)?;
+        Ok(Self {
+            tokenizer: Arc::new(tokenizer),
+            bos_token: special.get("bos_token").map(str::to_owned),
+            template,
+            end_tokens,
+        })
+    }
+
+    /// Tokens of a text, with or without the special tokens that the model expects around one.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](engine_core::Error::Tokenizer).
+    pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>> {
+        self.tokenizer.encode(text, add_special)
+    }
+
+    /// Tokens of a text to be continued: special tokens are added, unless the text already starts
+    /// with the beginning-of-text token.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](engine_core::Error::Tokenizer).
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<TokenId>> {
+        let begun = self
+            .bos_token
+            .as_deref()
+            .is_some_and(|bos| text.starts_with(bos));
+        self.encode(text, !begun)
+    }
+
+    /// The text of tokens. Special tokens, and ids outside the vocabulary, have none.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](engine_core::Error::Tokenizer).
+    pub fn decode(&self, tokens: &[TokenId]) -> Result<String> {
+        self.tokenizer.decode(tokens)
+    }
+
+    /// A detokenizer for one answer.
+    pub fn detokenizer(&self) -> Detokenizer {
+        Detokenizer::new(Arc::clone(&self.tokenizer))
+    }
+
+    /// Whether [`TextPipeline::render_chat`] can work.
+    pub fn has_chat_template(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// The text of a chat, up to where the model's answer begins. Tokenize it without adding
+    /// special tokens: the template has written them.
+    ///
+    /// # Errors
+    /// [`Error::ChatTemplate`](engine_core::Error::ChatTemplate), with the template's own words if
+    /// it refuses the messages, or if there is no template.
+    pub fn render_chat(&self, messages: &[Message]) -> Result<String> {
+        match &self.template {
+            Some(template) => template.render(messages),
+            None => Err(engine_core::Error::ChatTemplate {
+                reason: "the model has none".to_owned(),
+            }),
+        }
+    }
+
+    /// The tokens that end a text, in ascending order.
+    pub fn eos_tokens(&self) -> &[TokenId] {
+        &self.end_tokens
+    }
+}

@@ -1,0 +1,7 @@
+//! Behaviour of `engine-runtime` through its public interface.
+
+mod detokenizer;
+mod sampling;
+mod stop;
+mod text;
+mod tokenizers;
