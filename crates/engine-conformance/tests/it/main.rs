@@ -1,0 +1,13 @@
+//! Whom the suites pass, and whom they fail.
+
+mod broken_backends;
+mod broken_concurrency;
+mod broken_engines;
+mod broken_fields;
+mod broken_models;
+mod broken_streams;
+mod flawed_engine;
+mod flawed_model;
+mod hung_and_panicking;
+mod mock;
+mod report;
