@@ -1,0 +1,12 @@
+//! Tests that need MLX.
+
+mod bad_input;
+mod conformance;
+mod forms;
+mod goldens;
+mod memory;
+mod mlx_process;
+mod options;
+mod padded_buffer;
+mod real_model;
+mod tiny;
