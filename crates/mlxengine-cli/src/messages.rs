@@ -1,0 +1,67 @@
+//! Chats in files.
+
+use std::{fs, io::Write as _, path::Path};
+
+use mlxengine::Message;
+use tempfile::NamedTempFile;
+
+use crate::failure::Failure;
+
+/// Reads what [`save`] writes.
+pub(crate) fn read(path: &Path) -> Result<Vec<Message>, Failure> {
+    let text = fs::read_to_string(path).map_err(|source| Failure::Read {
+        what: path.display().to_string(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|source| Failure::Messages {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes the messages as a JSON array, in place of what was there; the file is whole or untouched.
+pub(crate) fn save(messages: &[Message], path: &Path) -> Result<(), Failure> {
+    let write = || {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut file = NamedTempFile::new_in(folder)?;
+        serde_json::to_writer_pretty(&mut file, messages)?;
+        file.write_all(b"\n")?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|source| Failure::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.json");
+        let chat = [
+            Message::system("Be brief."),
+            Message::user("a \"quoted\" 你好"),
+        ];
+        save(&chat, &path).unwrap();
+        assert_eq!(read(&path).unwrap(), chat);
+    }
+
+    #[test]
+    fn a_file_that_is_no_chat_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat.json");
+        for text in ["", "{}", "[1]", r#"[{"role": "king", "content": "x"}]"#] {
+            fs::write(&path, text).unwrap();
+            let failure = read(&path).unwrap_err();
+            assert!(matches!(failure, Failure::Messages { path: named, .. } if named == path));
+        }
+    }
+}

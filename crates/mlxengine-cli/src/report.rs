@@ -1,0 +1,155 @@
+//! What a generation took, for people and for programs.
+
+use mlxengine::{ComputeType, Field, GenerationSummary, InferenceEngine, Timings, TokenId, Usage};
+use serde::Serialize;
+
+use crate::{answer::Answer, failure::Failure};
+
+/// What is known before the first token.
+#[derive(Serialize)]
+pub(crate) struct Start {
+    model: String,
+    backend: String,
+    simulated: bool,
+    device: String,
+    compute: ComputeType,
+    load_s: f64,
+    /// The text that the model reads; null for a prompt of tokens.
+    prompt: Option<String>,
+    prompt_tokens: Vec<TokenId>,
+}
+
+impl Start {
+    pub(crate) fn new(
+        engine: &InferenceEngine,
+        prompt: Option<String>,
+        prompt_tokens: Vec<TokenId>,
+    ) -> Self {
+        let info = engine.info();
+        Self {
+            model: info.name.clone(),
+            backend: info.model.backend.name.clone(),
+            simulated: engine.is_simulated(),
+            device: info.model.device.clone(),
+            compute: info.model.compute,
+            load_s: info.load_time.as_secs_f64(),
+            prompt,
+            prompt_tokens,
+        }
+    }
+}
+
+/// How an answer ended. Both forms have the same keys.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum End {
+    Done(GenerationSummary),
+    Interrupted {
+        finish: Interrupted,
+        usage: Usage,
+        timings: Option<Timings>,
+        seed: Option<u64>,
+        ignored: [Field; 0],
+    },
+}
+
+impl End {
+    pub(crate) fn of(answer: &Answer) -> Self {
+        match &answer.summary {
+            Some(summary) => Self::Done(summary.clone()),
+            None => Self::Interrupted {
+                finish: Interrupted {
+                    reason: "interrupted",
+                },
+                usage: answer.usage(),
+                timings: None,
+                seed: None,
+                ignored: [],
+            },
+        }
+    }
+
+    pub(crate) fn into_result(self) -> Result<(), Failure> {
+        match self {
+            Self::Done(_) => Ok(()),
+            Self::Interrupted { .. } => Err(Failure::Interrupted),
+        }
+    }
+}
+
+/// A finish reason that only this program has.
+#[derive(Serialize)]
+pub(crate) struct Interrupted {
+    reason: &'static str,
+}
+
+/// The one object of `--json`.
+#[derive(Serialize)]
+pub(crate) struct Report<'a> {
+    #[serde(flatten)]
+    pub(crate) start: &'a Start,
+    pub(crate) text: &'a str,
+    pub(crate) tokens: &'a [TokenId],
+    #[serde(flatten)]
+    pub(crate) end: &'a End,
+}
+
+/// The first and the last line of `--json --stream`; those between are the engine's events.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Line<'a> {
+    Start(&'a Start),
+    Done(&'a End),
+}
+
+/// One line for a person: what was loaded.
+pub(crate) fn loaded(engine: &InferenceEngine) -> String {
+    let info = engine.info();
+    format!(
+        "{} on {} through {}, loaded in {:.2} s",
+        info.name,
+        info.model.device,
+        info.model.backend.name,
+        info.load_time.as_secs_f64()
+    )
+}
+
+/// One line for a person: what an answer took.
+pub(crate) fn statistics(summary: &GenerationSummary) -> String {
+    let GenerationSummary {
+        finish,
+        usage,
+        timings,
+        seed,
+        ignored,
+    } = summary;
+    let mut parts = vec![
+        format!(
+            "prompt {} tokens{}",
+            usage.prompt_tokens,
+            rate(timings.prefill_tokens_per_second(usage))
+        ),
+        format!(
+            "first token after {:.2} s",
+            (timings.queue + timings.prefill).as_secs_f64()
+        ),
+        format!(
+            "answer {} tokens{}",
+            usage.generated_tokens,
+            rate(timings.decode_tokens_per_second(usage))
+        ),
+        format!("ended by {}", finish.name()),
+    ];
+    if let Some(seed) = seed {
+        parts.push(format!("seed {seed}"));
+    }
+    if !ignored.is_empty() {
+        let names: Vec<&str> = ignored.iter().map(|field| field.name()).collect();
+        parts.push(format!("ignored {}", names.join(", ")));
+    }
+    parts.join(" | ")
+}
+
+fn rate(tokens_per_second: Option<f64>) -> String {
+    tokens_per_second.map_or_else(String::new, |rate| format!(" ({rate:.1} tok/s)"))
+}

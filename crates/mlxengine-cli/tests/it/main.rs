@@ -1,0 +1,16 @@
+//! The program as its user sees it: arguments, stdin, stdout, stderr and the exit code.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+
+mod backends;
+mod chat;
+mod command;
+mod exit_codes;
+mod generate;
+mod json;
+mod real_model;
+#[cfg(unix)]
+mod signals;
+#[cfg(unix)]
+mod terminal;

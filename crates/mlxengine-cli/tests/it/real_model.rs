@@ -1,0 +1,74 @@
+//! The real model, where it and MLX are there.
+//!
+//! `MLXENGINE_TEST_MODELS` names the folder of models. Without it these tests say that they are
+//! skipped; with `MLXENGINE_TEST_REQUIRE=1` they fail instead.
+
+use std::{env, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::command::{finished, mlxengine};
+
+const FOLDER: &str = "SmolLM2-135M-Instruct-MLX-4bit";
+const GGUF: &str = "SmolLM2-135M-Instruct-Q4_1.gguf";
+const QUESTION: &str = "What is the capital of France?";
+
+/// The model, or the reason to skip.
+fn model(name: &str) -> Result<PathBuf, String> {
+    let Some(models) = env::var_os("MLXENGINE_TEST_MODELS") else {
+        return Err("MLXENGINE_TEST_MODELS is not set".to_owned());
+    };
+    let path = PathBuf::from(models).join(name);
+    if !path.exists() {
+        return Err(format!("there is no {}", path.display()));
+    }
+    let backends = finished(mlxengine(&["backends", "--json"])).json();
+    match &backends[0] {
+        mlx if mlx["available"] == Value::Bool(true) => Ok(path),
+        mlx => Err(format!("MLX can't run here: {}", mlx["detail"])),
+    }
+}
+
+/// The greedy answer, or `None` with a word about why it is skipped.
+fn answer(name: &str) -> Option<Value> {
+    let path = match model(name) {
+        Ok(path) => path,
+        Err(reason) => {
+            assert!(
+                env::var_os("MLXENGINE_TEST_REQUIRE").is_none_or(|value| value != "1"),
+                "required, but {reason}"
+            );
+            println!("skipped: {reason}");
+            return None;
+        }
+    };
+    let mut command = mlxengine(&["generate", "--json", "--temperature", "0"]);
+    command
+        .args(["--max-tokens", "16", "--model"])
+        .arg(path)
+        .arg(QUESTION);
+    Some(finished(command).json())
+}
+
+#[test]
+fn a_real_model_knows_the_capital_of_france() {
+    let Some(report) = answer(FOLDER) else { return };
+    assert!(
+        report["text"].as_str().unwrap().contains("Paris"),
+        "{report}"
+    );
+    assert_eq!(report["simulated"], Value::Bool(false));
+    assert_eq!(report["backend"], "mlx");
+    let tokens = report["prompt_tokens"].as_array().unwrap();
+    assert_eq!(report["usage"]["prompt_tokens"], tokens.len());
+}
+
+#[test]
+fn the_gguf_file_and_the_folder_answer_alike() {
+    let (Some(folder), Some(gguf)) = (answer(FOLDER), answer(GGUF)) else {
+        return;
+    };
+    for key in ["prompt", "prompt_tokens", "tokens", "text"] {
+        assert_eq!(folder[key], gguf[key], "{key}");
+    }
+}

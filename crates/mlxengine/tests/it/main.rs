@@ -1,0 +1,10 @@
+//! The facade, on the mock and on backends made for one test.
+
+#![cfg(feature = "mock")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod custom_backend;
+mod engine;
+mod handles;
+mod load;
+mod mock;
