@@ -1,0 +1,43 @@
+//! `cargo xtask demo`: all set-up, then the real model answers a question.
+
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::process;
+use crate::progress::say;
+use crate::{model, setup};
+
+/// Options of `cargo xtask demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What to ask.
+    #[arg(default_value = "What is the capital of France?")]
+    question: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
+    setup::ensure(layout)?;
+    model::ensure(layout)?;
+    // Built as the tests are: a release build would take minutes of its own,
+    // and what computes is MLX, which is optimised either way.
+    say("Building the command `mlxengine` (minutes at first, with its dependencies)");
+    let mut build = setup::cargo_with_mlx();
+    build
+        .args(["build", "--package", "mlxengine-cli"])
+        .current_dir(layout.root());
+    process::run_visibly(&mut build)?;
+
+    say(&format!(
+        "\n$ mlxengine generate \"{}\"",
+        arguments.question
+    ));
+    let mut answer = setup::cargo_with_mlx();
+    answer
+        .args(["run", "--quiet", "--package", "mlxengine-cli", "--"])
+        .args(["generate", "--temperature", "0", "--max-tokens", "100"])
+        .arg("--model")
+        .arg(model::path(layout, model::Form::Mlx))
+        .arg(&arguments.question)
+        .current_dir(layout.root());
+    process::run_visibly(&mut answer)
+}

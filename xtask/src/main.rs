@@ -1,0 +1,80 @@
+//! `cargo xtask`: everything this workspace needs that Cargo has no word for.
+//!
+//! Each command is a file of its own; what they share is in [`layout`] (where
+//! generated files live), [`process`] and [`python`] (running programs),
+//! [`digest`] and [`progress`].
+
+mod demo;
+mod deps;
+mod digest;
+mod error;
+mod layout;
+mod metadata;
+mod model;
+mod prerequisites;
+mod process;
+mod progress;
+mod python;
+mod setup;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::layout::Layout;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
+struct Arguments {
+    /// The workspace to work on, where it is not the one this was built in.
+    #[arg(long, global = true, hide = true, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring MLX to this machine, so that the workspace builds with it.
+    Setup(setup::Arguments),
+    /// Bring the small real model that the tests and the demonstration use.
+    Model(model::Arguments),
+    /// Set everything up, then run every test of the workspace.
+    Test(test::Arguments),
+    /// Set everything up, then let the model answer a question.
+    Demo(demo::Arguments),
+    /// Check that crates depend on each other only as the layers allow.
+    Deps,
+    /// Check the rules for files that no other tool knows.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::say(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<(), Error> {
+    let layout = match arguments.root {
+        Some(root) => Layout::at(&root)?,
+        None => Layout::of_this_workspace()?,
+    };
+    match arguments.command {
+        Command::Setup(arguments) => setup::run(&layout, &arguments),
+        Command::Model(arguments) => model::run(&layout, &arguments),
+        Command::Test(arguments) => test::run(&layout, &arguments),
+        Command::Demo(arguments) => demo::run(&layout, &arguments),
+        Command::Deps => deps::run(&layout),
+        Command::Tidy => tidy::run(&layout),
+    }
+}
