@@ -115,6 +115,11 @@ impl MlxModel {
         outputs: &[&Array],
         evaluate: impl FnOnce(&[&Array]) -> MlxResult<()>,
     ) -> Result<()> {
+        if self.device.is_cpu() {
+            // The processor has no queue worth filling, and while the last step runs it holds the
+            // caches, which would have to be copied.
+            self.device.synchronize().doing(STEP_IN_WORDS)?;
+        }
         for (run, caches) in batch.runs.iter().zip(caches) {
             self.sequences.get_mut(run.sequence)?.replace_caches(caches);
         }
@@ -217,11 +222,6 @@ impl MlxModel {
             return Ok(Vec::new());
         };
         drop(hidden);
-        if self.device.is_cpu() {
-            // The processor has no queue worth filling, and while the last step runs it holds the
-            // caches, which would have to be copied.
-            self.device.synchronize().doing(STEP_IN_WORDS)?;
-        }
         self.evaluate(batch, caches, &[&chosen, &best], |arrays| {
             async_eval(arrays.iter().copied())
         })?;
