@@ -176,4 +176,16 @@ impl<'a> Config<'a> {
             self.invalid(field, value, "a token id or a list of token ids")
         })
     }
+
+    /// A list of layers, counted from 0; none if the field is absent.
+    pub(crate) fn layer_numbers(&self, field: &str) -> Result<Vec<u32>, ArchError> {
+        let Some(value) = self.get(field) else {
+            return Ok(Vec::new());
+        };
+        let number = |value: &Value| value.as_u64().and_then(|layer| u32::try_from(layer).ok());
+        value
+            .as_array()
+            .and_then(|layers| layers.iter().map(number).collect())
+            .ok_or_else(|| self.invalid(field, value, "a list of layer numbers"))
+    }
 }

@@ -13,6 +13,7 @@ pub use families::known_model_types;
 pub use quantization::{Affine, QuantizationPlan};
 pub use rope::{RopeScaling, RopeSpec};
 pub use spec::{
-    Activation, AttentionSpec, DecoderSpec, LayerAttention, MlpSpec, NormKind, NormSpec,
+    Activation, AttentionSpec, DecoderSpec, ExpertsSpec, LayerAttention, LayerMlp, MlpSpec,
+    NormKind, NormSpec,
 };
 pub use tensors::{TensorRole, TensorSpec};

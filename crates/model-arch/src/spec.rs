@@ -1,4 +1,4 @@
-//! What a dense decoder consists of.
+//! What a decoder consists of.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -28,8 +28,8 @@ pub struct DecoderSpec {
     pub attention: AttentionSpec,
     /// How positions enter.
     pub rope: RopeSpec,
-    /// All layers' feed-forward part.
-    pub mlp: MlpSpec,
+    /// The layers' feed-forward parts; as many as there are layers.
+    pub layer_mlp: Vec<LayerMlp>,
     /// Whether the embedding serves as the output head.
     pub tie_embeddings: bool,
     /// How modules are quantized, if any are.
@@ -109,6 +109,36 @@ pub struct MlpSpec {
     pub bias: bool,
 }
 
+/// A layer's feed-forward part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LayerMlp {
+    /// One for all tokens.
+    Dense(MlpSpec),
+    /// Several, of which a router picks some for each token.
+    Experts(ExpertsSpec),
+}
+
+/// A sparse mixture of experts (<https://arxiv.org/abs/2101.03961>).
+///
+/// The router's probabilities are the softmax of one linear layer over all experts; a token goes
+/// to the likeliest `per_token` of them, and their outputs are added with these weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ExpertsSpec {
+    /// Experts.
+    pub count: u32,
+    /// Experts that a token goes to, at most all.
+    pub per_token: u32,
+    /// Whether the weights of a token's experts are divided by their sum.
+    pub normalized: bool,
+    /// Numbers between the projections of each.
+    pub intermediate_size: u32,
+    /// What is applied to each one's gate.
+    pub activation: Activation,
+}
+
 /// Activation functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +171,18 @@ impl DecoderSpec {
     /// implemented, each by name.
     pub fn from_config(config: &Map<String, Value>) -> Result<Self, ArchError> {
         families::read(config)
+    }
+
+    /// Numbers between the projections of the widest feed-forward part that a token goes through:
+    /// of a mixture, all its experts together.
+    pub fn widest_mlp(&self) -> u64 {
+        let width = |mlp: &LayerMlp| match mlp {
+            LayerMlp::Dense(mlp) => u64::from(mlp.intermediate_size),
+            LayerMlp::Experts(experts) => {
+                u64::from(experts.per_token) * u64::from(experts.intermediate_size)
+            }
+        };
+        self.layer_mlp.iter().map(width).max().unwrap_or(0)
     }
 
     /// Bytes that one token takes in the KV cache, keys and values of all layers, with numbers

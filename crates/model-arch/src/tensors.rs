@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::DecoderSpec;
+use crate::{DecoderSpec, ExpertsSpec, LayerMlp};
 
 /// A tensor before quantization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -10,7 +10,8 @@ use crate::DecoderSpec;
 pub struct TensorSpec {
     /// Its name: `model.layers.0.self_attn.q_proj.weight`.
     pub name: String,
-    /// Its dimensions, outermost first: `[out, in]` for a projection.
+    /// Its dimensions, outermost first: `[out, in]` for a projection, `[experts, out, in]` for
+    /// that of all experts.
     pub shape: Vec<usize>,
     /// What it does.
     pub role: TensorRole,
@@ -26,6 +27,22 @@ impl TensorSpec {
         self.name
             .rsplit_once('.')
             .map_or(self.name.as_str(), |(module, _)| module)
+    }
+
+    /// The names under which Hugging Face's files hold the parts of a tensor that joins all
+    /// experts, in order; empty for any other tensor.
+    ///
+    /// A checkpoint has either the tensor or all of its parts, each without the first dimension.
+    pub fn expert_parts(&self) -> Vec<String> {
+        match (self.role, self.name.split_once(".switch_mlp.")) {
+            (
+                TensorRole::ExpertGate | TensorRole::ExpertUp | TensorRole::ExpertDown,
+                Some((mlp, rest)),
+            ) => (0..self.shape.first().copied().unwrap_or(0))
+                .map(|expert| format!("{mlp}.experts.{expert}.{rest}"))
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether it is added, rather than multiplied with.
@@ -65,6 +82,14 @@ pub enum TensorRole {
     Up,
     /// Leads back to the hidden size.
     Down,
+    /// Picks the experts of a token.
+    Router,
+    /// All experts' gates.
+    ExpertGate,
+    /// All experts' other factors.
+    ExpertUp,
+    /// Leads all experts back to the hidden size.
+    ExpertDown,
     /// Norm after the last layer.
     FinalNorm,
     /// Turns vectors into logits.
@@ -94,12 +119,11 @@ impl DecoderSpec {
 
     fn layer_tensors(&self, layer: u32) -> Vec<TensorSpec> {
         let hidden = self.hidden_size as usize;
-        let inner = self.mlp.intermediate_size as usize;
         let attention = &self.attention;
         let queries = attention.query_size() as usize;
         let keys = attention.kv_size() as usize;
         let head = attention.head_dim as usize;
-        let (qkv, output, mlp) = (attention.qkv_bias, attention.output_bias, self.mlp.bias);
+        let (qkv, output) = (attention.qkv_bias, attention.output_bias);
 
         let mut tensors = vec![vector(
             "input_layernorm.weight",
@@ -122,9 +146,16 @@ impl DecoderSpec {
             TensorRole::AttentionOutput,
             output,
         );
-        project("mlp.gate_proj", inner, hidden, TensorRole::Gate, mlp);
-        project("mlp.up_proj", inner, hidden, TensorRole::Up, mlp);
-        project("mlp.down_proj", hidden, inner, TensorRole::Down, mlp);
+        match self.layer_mlp.get(layer as usize) {
+            Some(LayerMlp::Dense(mlp)) => {
+                let inner = mlp.intermediate_size as usize;
+                project("mlp.gate_proj", inner, hidden, TensorRole::Gate, mlp.bias);
+                project("mlp.up_proj", inner, hidden, TensorRole::Up, mlp.bias);
+                project("mlp.down_proj", hidden, inner, TensorRole::Down, mlp.bias);
+            }
+            Some(LayerMlp::Experts(experts)) => tensors.extend(expert_tensors(experts, hidden)),
+            None => {}
+        }
         tensors.push(vector(
             "post_attention_layernorm.weight",
             hidden,
@@ -144,6 +175,22 @@ impl DecoderSpec {
         }
         tensors
     }
+}
+
+/// A mixture's router and experts, in the form in which mlx-lm stacks them.
+fn expert_tensors(experts: &ExpertsSpec, hidden: usize) -> [TensorSpec; 4] {
+    let count = experts.count as usize;
+    let inner = experts.intermediate_size as usize;
+    let stacked = |module: &str, rows, columns, role| TensorSpec {
+        shape: vec![count, rows, columns],
+        ..matrix(&format!("mlp.switch_mlp.{module}"), rows, columns, role)
+    };
+    [
+        matrix("mlp.gate", count, hidden, TensorRole::Router),
+        stacked("gate_proj", inner, hidden, TensorRole::ExpertGate),
+        stacked("up_proj", inner, hidden, TensorRole::ExpertUp),
+        stacked("down_proj", hidden, inner, TensorRole::ExpertDown),
+    ]
 }
 
 fn matrix(module: &str, rows: usize, columns: usize, role: TensorRole) -> TensorSpec {

@@ -4,22 +4,24 @@ mod llama;
 mod mistral;
 mod qwen2;
 mod qwen3;
+mod qwen3_moe;
 
 use serde_json::{Map, Value};
 
 use crate::{
-    Activation, ArchError, AttentionSpec, DecoderSpec, LayerAttention, MlpSpec, NormKind, NormSpec,
-    QuantizationPlan, RopeSpec, config::Config, error::quote,
+    Activation, ArchError, AttentionSpec, DecoderSpec, LayerAttention, LayerMlp, MlpSpec, NormKind,
+    NormSpec, QuantizationPlan, RopeSpec, config::Config, error::quote,
 };
 
 type Reader = fn(&Config<'_>) -> Result<DecoderSpec, ArchError>;
 
 /// `model_type` and who reads it. A new family is a file and a line.
-const FAMILIES: [(&str, Reader); 4] = [
+const FAMILIES: [(&str, Reader); 5] = [
     ("llama", llama::read),
     ("mistral", mistral::read),
     ("qwen2", qwen2::read),
     ("qwen3", qwen3::read),
+    ("qwen3_moe", qwen3_moe::read),
 ];
 
 // Bounds that every published model keeps by a wide margin, and that keep the sums and products
@@ -27,6 +29,7 @@ const FAMILIES: [(&str, Reader); 4] = [
 const MAX_HIDDEN: u32 = 1 << 17;
 const MAX_LAYERS: u32 = 1024;
 const MAX_INTERMEDIATE: u32 = 1 << 20;
+const MAX_EXPERTS: u32 = 4096;
 const MAX_HEADS: u32 = 4096;
 const MAX_HEAD_DIM: u32 = 4096;
 const MAX_VOCAB: u32 = 1 << 24;
@@ -142,6 +145,11 @@ fn dense(config: &Config<'_>, traits: Traits) -> Result<DecoderSpec, ArchError> 
     {
         return Err(config.unsupported("hidden_act", activation, "\"silu\""));
     }
+    let mlp = MlpSpec {
+        intermediate_size: config.count("intermediate_size", 1..=MAX_INTERMEDIATE)?,
+        activation: Activation::Silu,
+        bias: traits.biases.mlp,
+    };
     Ok(DecoderSpec {
         model_type: config.model_type().to_owned(),
         hidden_size: hidden_size(config)?,
@@ -162,11 +170,7 @@ fn dense(config: &Config<'_>, traits: Traits) -> Result<DecoderSpec, ArchError> 
             qk_norm: traits.qk_norm,
         },
         rope: traits.rope,
-        mlp: MlpSpec {
-            intermediate_size: config.count("intermediate_size", 1..=MAX_INTERMEDIATE)?,
-            activation: Activation::Silu,
-            bias: traits.biases.mlp,
-        },
+        layer_mlp: vec![LayerMlp::Dense(mlp); layers as usize],
         tie_embeddings: traits.tie_embeddings,
         quantization: QuantizationPlan::read(config)?,
         layer_attention: traits

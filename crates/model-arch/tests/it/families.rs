@@ -1,7 +1,7 @@
 //! Defaults and demands of each family, as in mlx-lm 0.32.2's model files.
 
 use model_arch::{
-    ArchError, DecoderSpec, LayerAttention, TensorRole, TensorSpec, known_model_types,
+    ArchError, DecoderSpec, LayerAttention, LayerMlp, TensorRole, TensorSpec, known_model_types,
 };
 use serde_json::{Value, json};
 
@@ -120,6 +120,105 @@ fn qwen3_demands_what_mlx_lm_demands() {
                 model_type: "qwen3".to_owned()
             }
         );
+    }
+}
+
+fn with_experts(changes: Value) -> Value {
+    let mut all = json!({
+        "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
+        "norm_topk_prob": true, "decoder_sparse_step": 1, "mlp_only_layers": [],
+    });
+    if let Value::Object(changes) = changes {
+        for (field, value) in changes {
+            all[field] = value;
+        }
+    }
+    all
+}
+
+#[test]
+fn qwen3_moe_routes_tokens_to_experts() {
+    let spec = spec("qwen3_moe", with_experts(json!({})));
+    let [LayerMlp::Experts(first), LayerMlp::Experts(_)] = spec.layer_mlp[..] else {
+        panic!("{:?} has no experts", spec.layer_mlp);
+    };
+    assert_eq!((first.count, first.per_token), (4, 2));
+    assert_eq!(first.intermediate_size, 32);
+    assert!(first.normalized);
+    assert!(spec.attention.qk_norm);
+    assert_eq!(spec.widest_mlp(), 64);
+    let mlp: Vec<_> = spec
+        .tensors()
+        .filter(|tensor| tensor.layer == Some(1) && tensor.name.contains(".mlp."))
+        .map(|tensor| (tensor.name, tensor.shape))
+        .collect();
+    let expected = [
+        ("model.layers.1.mlp.gate.weight", vec![4, 64]),
+        (
+            "model.layers.1.mlp.switch_mlp.gate_proj.weight",
+            vec![4, 32, 64],
+        ),
+        (
+            "model.layers.1.mlp.switch_mlp.up_proj.weight",
+            vec![4, 32, 64],
+        ),
+        (
+            "model.layers.1.mlp.switch_mlp.down_proj.weight",
+            vec![4, 64, 32],
+        ),
+    ]
+    .map(|(name, shape)| (name.to_owned(), shape));
+    assert_eq!(mlp, expected);
+}
+
+#[test]
+fn some_layers_of_qwen3_moe_may_be_dense() {
+    for (changes, experts_in) in [
+        (json!({ "mlp_only_layers": [0] }), [false, true]),
+        (json!({ "decoder_sparse_step": 2 }), [false, true]),
+        (json!({ "num_experts": 0 }), [false, false]),
+    ] {
+        let spec = spec("qwen3_moe", with_experts(changes.clone()));
+        let found: Vec<_> = spec
+            .layer_mlp
+            .iter()
+            .map(|mlp| matches!(mlp, LayerMlp::Experts(_)))
+            .collect();
+        assert_eq!(found, experts_in, "{changes}");
+    }
+}
+
+#[test]
+fn experts_lie_stacked_or_one_by_one() {
+    let spec = spec("qwen3_moe", with_experts(json!({ "mlp_only_layers": [0] })));
+    let stacked: Vec<_> = spec
+        .tensors()
+        .filter(|tensor| !tensor.expert_parts().is_empty())
+        .collect();
+    assert_eq!(stacked.len(), 3);
+    let down = &stacked[2];
+    assert_eq!(down.role, TensorRole::ExpertDown);
+    assert_eq!(
+        down.expert_parts()[3],
+        "model.layers.1.mlp.experts.3.down_proj.weight"
+    );
+    assert_eq!(down.expert_parts().len(), 4);
+}
+
+#[test]
+fn qwen3_moe_refuses_experts_that_make_no_sense() {
+    for (field, value) in [
+        ("num_experts_per_tok", json!(0)),
+        ("num_experts_per_tok", json!(5)),
+        ("num_experts", json!(-1)),
+        ("moe_intermediate_size", json!(null)),
+        ("decoder_sparse_step", json!(0)),
+        ("norm_topk_prob", json!(null)),
+        ("mlp_only_layers", json!("none")),
+        ("mlp_only_layers", json!([1.5])),
+    ] {
+        let message = message("qwen3_moe", with_experts(json!({ field: value })));
+        assert!(message.contains(field), "{message}");
     }
 }
 
@@ -271,7 +370,7 @@ fn an_unknown_family_is_told_the_known_ones() {
     let message = message("mamba", json!({}));
     assert_eq!(
         message,
-        "models of the type \"mamba\" are not implemented; those of llama, mistral, qwen2, qwen3 are"
+        "models of the type \"mamba\" are not implemented; those of llama, mistral, qwen2, qwen3, qwen3_moe are"
     );
     assert!(
         read(&json!({}))
