@@ -9,7 +9,7 @@ use mlx_rs::{
 use super::{exception::MlxResult, slices};
 
 /// An affine-quantized matrix `[outputs, inputs]`: groups of small integers along the rows,
-/// `w = scale * q + bias`.
+/// `w = scale * q + bias`. Matrices of several experts are stacked, with another dimension before.
 #[derive(Clone, Debug)]
 pub(super) struct Affine {
     /// `[outputs, inputs * bits / 32]`, 32-bit words.
@@ -55,6 +55,30 @@ impl Affine {
             ..*self
         }
         .dequantize()
+    }
+
+    /// The outputs of all matrices behind one another along `axis`; `None` if they are packed
+    /// differently.
+    pub(super) fn join(matrices: &[&Self], axis: i32) -> MlxResult<Option<Self>> {
+        let Some(first) = matrices.first() else {
+            return Ok(None);
+        };
+        let form = |matrix: &Self| (matrix.group_size, matrix.bits);
+        if matrices.iter().any(|matrix| form(matrix) != form(first)) {
+            return Ok(None);
+        }
+        let all = |part: fn(&Self) -> &Array| {
+            let parts: Vec<&Array> = matrices.iter().map(|matrix| part(matrix)).collect();
+            concatenate(&parts, axis)
+        };
+        let joined = Self {
+            packed: all(|matrix| &matrix.packed)?,
+            scales: all(|matrix| &matrix.scales)?,
+            biases: all(|matrix| &matrix.biases)?,
+            ..**first
+        };
+        mlx_rs::transforms::eval([&joined.packed, &joined.scales, &joined.biases])?;
+        Ok(Some(joined))
     }
 
     /// Outputs `start..end` as a matrix of its own, which shares this one's memory.

@@ -12,31 +12,43 @@ use super::{
     linear::Linear,
     mask::{Mask, Seen},
     norm::RmsNorm,
-    rope::Rope,
+    projections::Projections,
+    rope::{Rope, Start},
     slices,
 };
 
-/// One sequence's part in a batch.
+/// A part of a batch with a cache of its own: a sequence, or several that go in step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a, C> {
-    /// Its rows in the batch, at least one.
+    /// Sequences, at least one.
+    pub(super) sequences: i32,
+    /// Rows of each, at least one.
     pub(super) rows: i32,
-    /// Positions that its cache holds.
+    /// Positions that the cache holds.
     pub(super) len: usize,
+    /// What of them does not count, for sequences of different lengths.
+    pub(super) padding: Option<&'a PaddingArrays>,
     /// Its cache of this layer.
     pub(super) cache: &'a C,
+}
+
+/// How sequences of different lengths lie in one cache: at its end, behind padding.
+#[derive(Clone, Debug)]
+pub(super) struct PaddingArrays {
+    /// The position of each sequence's next token, `[sequences]`, i32.
+    pub(super) starts: Array,
+    /// `[sequences, 1, 1, positions]`, true for what is not padding; `None` if nothing is.
+    pub(super) seen: Option<Array>,
 }
 
 /// Multi-head attention in which several query heads share a key and value head.
 #[derive(Debug)]
 pub(super) struct Attention {
-    pub(super) query: Linear,
-    pub(super) key: Linear,
-    pub(super) value: Linear,
+    /// Queries, keys and values.
+    pub(super) projections: Projections,
     pub(super) output: Linear,
     /// Norms over each head's query and key, in the families that have them.
-    pub(super) query_norm: Option<RmsNorm>,
-    pub(super) key_norm: Option<RmsNorm>,
+    pub(super) head_norms: Option<HeadNorms>,
     pub(super) rope: Rope,
     pub(super) heads: i32,
     pub(super) kv_heads: i32,
@@ -47,37 +59,33 @@ pub(super) struct Attention {
     pub(super) window: Option<usize>,
 }
 
+/// Norms over the numbers of a head.
+#[derive(Debug)]
+pub(super) struct HeadNorms {
+    pub(super) query: RmsNorm,
+    pub(super) key: RmsNorm,
+}
+
 impl Attention {
     /// `[rows, hidden_size]` to the same, and the parts' caches with their new positions.
     ///
-    /// The linear layers see all rows at once, attention sees one sequence after another.
+    /// The linear layers see all rows at once, attention sees one part after another.
     pub(super) fn forward<C: KvCache>(
         &self,
         x: &Array,
         parts: &[Part<'_, C>],
     ) -> MlxResult<(Array, Vec<C>)> {
-        let queries = self.query.forward(x)?;
-        let keys = self.key.forward(x)?;
-        let values = self.value.forward(x)?;
-        let mut caches = Vec::with_capacity(parts.len());
+        let projected = self.projections.forward(x)?;
         let mut attended = Vec::with_capacity(parts.len());
+        let mut caches = Vec::with_capacity(parts.len());
         let mut start = 0;
         for part in parts {
-            let rows = start..start + part.rows;
+            let rows = start..start + part.sequences * part.rows;
             start = rows.end;
-            let of_part = |all: &Array| {
-                if parts.len() == 1 {
-                    MlxResult::Ok(all.clone())
-                } else {
-                    slices::rows(all, rows.clone())
-                }
+            let (out, cache) = match parts.len() {
+                1 => self.attend(&projected, part)?,
+                _ => self.attend(&slices::rows(&projected, rows)?, part)?,
             };
-            let (out, cache) = self.attend(
-                &of_part(&queries)?,
-                &of_part(&keys)?,
-                &of_part(&values)?,
-                part,
-            )?;
             attended.push(out);
             caches.push(cache);
         }
@@ -88,31 +96,10 @@ impl Attention {
         Ok((self.output.forward(&attended)?, caches))
     }
 
-    /// One sequence: projections `[rows, heads * head_dim]` to `[rows, heads * head_dim]`.
-    fn attend<C: KvCache>(
-        &self,
-        queries: &Array,
-        keys: &Array,
-        values: &Array,
-        part: &Part<'_, C>,
-    ) -> MlxResult<(Array, C)> {
-        let split = |projected: &Array, heads: i32, norm: Option<&RmsNorm>| {
-            let by_head = projected.reshape(&[1, part.rows, heads, self.head_dim])?;
-            let by_head = match norm {
-                Some(norm) => norm.forward(&by_head)?,
-                None => by_head,
-            };
-            by_head.transpose_axes(&[0, 2, 1, 3])
-        };
-        let queries = split(queries, self.heads, self.query_norm.as_ref())?;
-        let new = KeysAndValues {
-            keys: self.rope.forward(
-                &split(keys, self.kv_heads, self.key_norm.as_ref())?,
-                part.len,
-            )?,
-            values: split(values, self.kv_heads, None)?,
-        };
-        let queries = self.rope.forward(&queries, part.len)?;
+    /// One part: projections `[rows, (heads + 2 * kv_heads) * head_dim]` to
+    /// `[rows, heads * head_dim]`.
+    fn attend<C: KvCache>(&self, projected: &Array, part: &Part<'_, C>) -> MlxResult<(Array, C)> {
+        let (queries, new) = self.rotated(projected, part)?;
         let (cache, all) = part.cache.append(part.len, &new)?;
         let rows = part.rows as usize;
         let seen = Seen::new(rows, part.len + rows, self.window);
@@ -126,16 +113,60 @@ impl Attention {
                 )
             }
         };
-        let masked = seen.mask()?;
+        let masked = match part.padding.and_then(|padding| padding.seen.as_ref()) {
+            Some(seen) => Mask::Positions(seen.clone()),
+            None => seen.mask()?,
+        };
         let mask = match &masked {
             Mask::None => None,
             Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
-            Mask::Window(mask) => Some(ScaledDotProductAttentionMask::Array(mask)),
+            Mask::Positions(mask) => Some(ScaledDotProductAttentionMask::Array(mask)),
         };
         let attended = scaled_dot_product_attention(queries, keys, values, self.scale, mask, None)?;
         let attended = attended
             .transpose_axes(&[0, 2, 1, 3])?
-            .reshape(&[part.rows, self.heads * self.head_dim])?;
+            .reshape(&[part.sequences * part.rows, self.heads * self.head_dim])?;
         Ok((attended, cache))
+    }
+
+    /// Queries, and keys with values, `[sequences, heads, rows, head_dim]`, turned by their
+    /// positions.
+    fn rotated<C: KvCache>(
+        &self,
+        projected: &Array,
+        part: &Part<'_, C>,
+    ) -> MlxResult<(Array, KeysAndValues)> {
+        let start = match part.padding {
+            Some(padding) => Start::Each(&padding.starts),
+            None => Start::All(part.len),
+        };
+        let (turned, all) = (self.heads + self.kv_heads, self.heads + 2 * self.kv_heads);
+        let by_head = projected
+            .reshape(&[part.sequences, part.rows, all, self.head_dim])?
+            .transpose_axes(&[0, 2, 1, 3])?;
+        let values = slices::heads(&by_head, turned..all)?;
+        let (queries, keys) = match &self.head_norms {
+            None => {
+                let both = slices::heads(&by_head, 0..turned)?;
+                let both = self.rope.forward(&both, start)?;
+                (
+                    slices::heads(&both, 0..self.heads)?,
+                    slices::heads(&both, self.heads..turned)?,
+                )
+            }
+            Some(norms) => {
+                let queries = norms
+                    .query
+                    .forward(&slices::heads(&by_head, 0..self.heads)?)?;
+                let keys = norms
+                    .key
+                    .forward(&slices::heads(&by_head, self.heads..turned)?)?;
+                (
+                    self.rope.forward(&queries, start)?,
+                    self.rope.forward(&keys, start)?,
+                )
+            }
+        };
+        Ok((queries, KeysAndValues { keys, values }))
     }
 }

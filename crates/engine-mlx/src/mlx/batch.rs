@@ -33,6 +33,8 @@ pub(super) struct Sizes {
     pub(super) head_dim: usize,
     pub(super) vocab: usize,
     pub(super) context: usize,
+    /// Whether every layer's attention sees everything before.
+    pub(super) sees_all: bool,
     pub(super) compute: Compute,
 }
 
@@ -52,7 +54,7 @@ impl Batch {
         let mut checked: Vec<BatchRun> = Vec::new();
         for (sequence, rows, wanted) in runs {
             let open = sequences.get(sequence)?;
-            open.caches()?;
+            open.ensure_kept()?;
             let len = open.len();
             if rows == 0 {
                 return Err(invalid(
@@ -82,30 +84,71 @@ impl Batch {
         Ok(Self { runs: checked })
     }
 
+    /// The sequences, in the order of the runs.
+    pub(super) fn sequences(&self) -> Vec<SequenceId> {
+        self.runs.iter().map(|run| run.sequence).collect()
+    }
+
+    /// Tokens of the longest run.
+    pub(super) fn longest_run(&self) -> usize {
+        self.runs.iter().map(|run| run.rows).max().unwrap_or(0)
+    }
+
+    /// Whether the runs are one token each, so that they can be computed side by side.
+    ///
+    /// Layers with a window would need a mask of their own; their sequences are computed one by
+    /// one.
+    pub(super) fn goes_in_step(&self, sizes: &Sizes) -> bool {
+        sizes.sees_all
+            && self.runs.len() > 1
+            && self.runs.iter().all(|run| run.rows == 1 && run.len > 0)
+    }
+
     /// Tokens of all runs.
     pub(super) fn rows(&self) -> usize {
         self.runs.iter().map(|run| run.rows).sum()
     }
 
-    /// About how many bytes the batch needs beyond what is held: longer caches, and the
-    /// activations of the widest layer, several of which are alive at a time.
-    pub(super) fn needed_bytes(&self, sequences: &Sequences, sizes: &Sizes) -> u64 {
-        let element = sizes.compute.bytes();
+    /// Bytes by which the caches have to grow for the batch.
+    pub(super) fn cache_bytes(&self, sequences: &Sequences, sizes: &Sizes) -> u64 {
+        let positions = if self.goes_in_step(sizes) {
+            self.batched_positions(sequences)
+        } else {
+            let own = |run: &BatchRun| {
+                let end = run.len + run.rows;
+                let held = sequences.get(run.sequence).map_or(0, Sequence::capacity);
+                if held < end { capacity_for(end) } else { 0 }
+            };
+            self.runs.iter().map(own).sum()
+        };
         let kv_row = 2 * (sizes.kv_heads * sizes.head_dim) as u64;
-        let mut numbers = 0;
+        positions as u64 * kv_row * sizes.layers as u64 * sizes.compute.bytes()
+    }
+
+    /// About how many bytes the activations of the widest layer take, several of which are alive
+    /// at a time, where attention holds its scores.
+    pub(super) fn activation_bytes(&self, sizes: &Sizes) -> u64 {
         let mut activations = 0u64;
         for run in &self.runs {
             let end = run.len + run.rows;
-            let held = sequences.get(run.sequence).map_or(0, Sequence::capacity);
-            if held < end {
-                numbers += capacity_for(end) as u64 * kv_row * sizes.layers as u64;
-            }
             activations += (sizes.heads * run.rows) as u64 * end as u64;
             activations += (run.wanted * sizes.vocab) as u64;
         }
         let row = 2 * sizes.intermediate + 2 * sizes.hidden + 3 * sizes.heads * sizes.head_dim;
         activations += (self.rows() * row) as u64;
-        numbers * element + 3 * 4 * activations
+        3 * 4 * activations
+    }
+
+    /// Positions of the buffers that have to be made for runs that go in step.
+    fn batched_positions(&self, sequences: &Sequences) -> usize {
+        let batch = sequences.batch();
+        let gathered = batch.filter(|_| sequences.is_gathered(&self.sequences()));
+        let end = match gathered {
+            Some(batch) if batch.len() < batch.capacity() => return 0,
+            Some(batch) => batch.len() + 1,
+            None => 1 + self.runs.iter().map(|run| run.len).max().unwrap_or(0),
+        };
+        self.runs.len() * capacity_for(end)
     }
 }
 

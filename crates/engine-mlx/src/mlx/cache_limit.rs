@@ -33,6 +33,11 @@ impl CacheLimit {
         }
         Ok(wish)
     }
+
+    /// Whether more is kept at the moment.
+    pub(super) fn is_exceeded(&self) -> MlxResult<bool> {
+        Ok(mlx_rs::memory::cache_memory()? > self.0)
+    }
 }
 
 impl Drop for CacheLimit {

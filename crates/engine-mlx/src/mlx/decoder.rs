@@ -3,22 +3,31 @@
 use mlx_rs::Array;
 
 use super::{
-    attention::Part, block::Block, embedding::Embedding, exception::MlxResult, kv_cache::KvCache,
-    linear::Linear, norm::RmsNorm,
+    attention::{PaddingArrays, Part},
+    block::Block,
+    embedding::Embedding,
+    exception::MlxResult,
+    kv_cache::KvCache,
+    linear::Linear,
+    norm::RmsNorm,
 };
 
-/// One sequence's part in a batch, with its caches of all layers.
+/// A part of a batch with caches of its own: a sequence, or several that go in step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run<'a, C> {
-    /// Its rows in the batch, at least one.
+    /// Sequences, at least one.
+    pub(super) sequences: usize,
+    /// Rows of each, at least one.
     pub(super) rows: usize,
-    /// Positions that its caches hold.
+    /// Positions that the caches hold.
     pub(super) len: usize,
+    /// What of them does not count, for sequences of different lengths.
+    pub(super) padding: Option<&'a PaddingArrays>,
     /// One cache for each layer.
     pub(super) caches: &'a [C],
 }
 
-/// The caches of a sequence, one for each layer.
+/// The caches of a run, one for each layer.
 pub(super) type Caches<C> = Vec<C>;
 
 /// A stack of blocks between an embedding and a head.
@@ -48,8 +57,10 @@ impl Decoder {
             let parts: Vec<_> = runs
                 .iter()
                 .map(|run| Part {
+                    sequences: run.sequences as i32,
                     rows: run.rows as i32,
                     len: run.len,
+                    padding: run.padding,
                     cache: &run.caches[layer],
                 })
                 .collect();

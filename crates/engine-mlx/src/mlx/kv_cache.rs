@@ -1,4 +1,4 @@
-//! Keys and values of one layer of one sequence.
+//! Keys and values of one layer, of one sequence or of several that go in step.
 //!
 //! A cache is a value: appending gives a new one, and the old one stays what it was. MLX's arrays
 //! are shared and immutable, so that a copy costs nothing, and an array that nobody else holds is
@@ -9,7 +9,7 @@ use mlx_rs::{Array, Dtype, ops::concatenate, ops::zeros_dtype};
 
 use super::{exception::MlxResult, slices};
 
-/// Keys and values `[1, kv_heads, positions, head_dim]` of all positions so far.
+/// Keys and values `[sequences, kv_heads, positions, head_dim]` of all positions so far.
 #[derive(Clone, Debug)]
 pub(super) struct KeysAndValues {
     pub(super) keys: Array,
@@ -37,6 +37,26 @@ pub(super) const STEP: usize = 256;
 pub(super) struct StepCache(Option<KeysAndValues>);
 
 impl StepCache {
+    /// A cache in buffers that are there already.
+    pub(super) fn of(buffers: KeysAndValues) -> Self {
+        Self(Some(buffers))
+    }
+
+    /// Views of the first `len` positions; `None` if there are none.
+    pub(super) fn view(&self, len: usize) -> MlxResult<Option<KeysAndValues>> {
+        let filled = |buffer: &Array| slices::positions(buffer, 0..len as i32);
+        self.0
+            .as_ref()
+            .filter(|_| len > 0)
+            .map(|buffers| {
+                Ok(KeysAndValues {
+                    keys: filled(&buffers.keys)?,
+                    values: filled(&buffers.values)?,
+                })
+            })
+            .transpose()
+    }
+
     /// Positions that fit without growing.
     pub(super) fn capacity(&self) -> usize {
         self.0

@@ -2,11 +2,12 @@
 
 use mlx_rs::{
     Array,
-    ops::{addmm, matmul},
+    ops::{addmm, concatenate, matmul},
 };
 
 use super::{
     affine::{Affine, CpuAffine},
+    device::Device,
     exception::MlxResult,
 };
 
@@ -27,6 +28,28 @@ pub(super) enum Matrix {
 }
 
 impl Matrix {
+    /// A packed matrix, before it is prepared for its device.
+    pub(super) fn affine(matrix: Affine) -> Self {
+        Self::Affine {
+            matrix,
+            on_cpu: None,
+        }
+    }
+
+    /// The matrix, with what the device needs to multiply with it.
+    pub(super) fn prepared(self, device: &Device) -> MlxResult<Self> {
+        match self {
+            Self::Affine { matrix, .. } if device.is_cpu() => {
+                let on_cpu = device.run(|| CpuAffine::new(&matrix, device.cpu_streams()))?;
+                Ok(Self::Affine {
+                    matrix,
+                    on_cpu: Some(on_cpu),
+                })
+            }
+            other => Ok(other),
+        }
+    }
+
     /// `x` `[rows, inputs]` times the transposed matrix: `[rows, outputs]`.
     pub(super) fn multiply(&self, x: &Array) -> MlxResult<Array> {
         match self {
@@ -46,6 +69,34 @@ impl Matrix {
             Self::Affine { matrix, .. } => matrix.take_rows(tokens),
         }
     }
+
+    /// All outputs of the matrices as one; `None` if they are not of one form.
+    fn join(matrices: &[&Self]) -> MlxResult<Option<Self>> {
+        if let Some(plain) = matrices
+            .iter()
+            .map(|matrix| match matrix {
+                Self::Plain { transposed } => Some(transposed.transpose()),
+                Self::Affine { .. } => None,
+            })
+            .collect::<Option<MlxResult<Vec<_>>>>()
+        {
+            let joined = concatenate(&plain?, 0)?;
+            joined.eval()?;
+            let transposed = joined.transpose()?;
+            return Ok(Some(Self::Plain { transposed }));
+        }
+        let packed: Option<Vec<_>> = matrices
+            .iter()
+            .map(|matrix| match matrix {
+                Self::Affine { matrix, .. } => Some(matrix),
+                Self::Plain { .. } => None,
+            })
+            .collect();
+        match packed {
+            Some(packed) => Ok(Affine::join(&packed, 0)?.map(Self::affine)),
+            None => Ok(None),
+        }
+    }
 }
 
 /// A linear layer.
@@ -57,6 +108,14 @@ pub(super) struct Linear {
 }
 
 impl Linear {
+    /// The layer, with what the device needs to compute it.
+    pub(super) fn prepared(self, device: &Device) -> MlxResult<Self> {
+        Ok(Self {
+            matrix: self.matrix.prepared(device)?,
+            bias: self.bias,
+        })
+    }
+
     /// `[rows, inputs]` to `[rows, outputs]`.
     pub(super) fn forward(&self, x: &Array) -> MlxResult<Array> {
         match (&self.matrix, &self.bias) {
@@ -64,5 +123,21 @@ impl Linear {
             (Matrix::Plain { transposed }, Some(bias)) => addmm(bias, x, transposed, None, None),
             (matrix, Some(bias)) => matrix.multiply(x)?.add(bias),
         }
+    }
+
+    /// One layer with the outputs of all; `None` if their weights are not of one form.
+    pub(super) fn join(linears: &[Self]) -> MlxResult<Option<Self>> {
+        let biases: Vec<&Array> = linears.iter().filter_map(|l| l.bias.as_ref()).collect();
+        let bias = match biases.len() {
+            0 => None,
+            all if all == linears.len() => {
+                let joined = concatenate(&biases, 0)?;
+                joined.eval()?;
+                Some(joined)
+            }
+            _ => return Ok(None),
+        };
+        let matrices: Vec<&Matrix> = linears.iter().map(|linear| &linear.matrix).collect();
+        Ok(Matrix::join(&matrices)?.map(|matrix| Self { matrix, bias }))
     }
 }

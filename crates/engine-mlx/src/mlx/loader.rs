@@ -3,25 +3,30 @@
 use std::collections::HashMap;
 
 use engine_core::{LoadProgress, LoadStage, Progress, Result};
-use mlx_rs::{Array, Dtype};
-use model_arch::{Activation, DecoderSpec, LayerAttention, NormKind, TensorRole, TensorSpec};
+use mlx_rs::{Array, Dtype, ops::stack};
+use model_arch::{
+    Activation, DecoderSpec, LayerAttention, LayerMlp, NormKind, TensorRole, TensorSpec,
+};
 use model_files::{Checkpoint, Dtype as Stored};
 
 use super::{
-    affine::{Affine, CpuAffine},
-    attention::Attention,
+    affine::Affine,
+    attention::{Attention, HeadNorms},
     block::Block,
     compute::Compute,
     decoder::Decoder,
     device::Device,
     embedding::Embedding,
     exception::{Doing, MlxResult},
+    experts::{self, ExpertMatrices, Experts},
     file_errors::{from_files, missing, unsupported},
     linear::{Linear, Matrix},
     manifest::{Form, Manifest, biases_of, form, scales_of},
-    mlp::Mlp,
+    mlp::{DenseMlp, Mlp},
     norm::RmsNorm,
+    projections::Projections,
     rope::Rope,
+    swiglu::Swiglu,
     upload::upload,
 };
 
@@ -52,7 +57,9 @@ pub(super) fn load(source: Source<'_>, progress: &Progress) -> Result<(Decoder, 
             .0
             .insert((tensor.layer, tensor.role, tensor.is_bias()), weight);
     }
-    let decoder = weights.assemble(source.spec)?;
+    let decoder = source
+        .device
+        .run(|| weights.assemble(source.spec, source.device))?;
     Ok((decoder, reading.held))
 }
 
@@ -64,11 +71,20 @@ fn ensure_implemented(spec: &DecoderSpec) -> Result<()> {
             spec.norm.kind
         )));
     }
-    if spec.mlp.activation != Activation::Silu {
-        return Err(unsupported(format!(
-            "the activation {:?} is not implemented",
-            spec.mlp.activation
-        )));
+    let activations = spec.layer_mlp.iter().map(|mlp| match mlp {
+        LayerMlp::Dense(mlp) => Ok(mlp.activation),
+        LayerMlp::Experts(experts) => Ok(experts.activation),
+        other => Err(unsupported(format!(
+            "feed-forward parts of the kind {other:?} are not implemented"
+        ))),
+    });
+    for activation in activations {
+        let activation = activation?;
+        if activation != Activation::Silu {
+            return Err(unsupported(format!(
+                "the activation {activation:?} is not implemented"
+            )));
+        }
     }
     Ok(())
 }
@@ -84,28 +100,37 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn weight(&mut self, tensor: &TensorSpec) -> Result<Weight> {
         let Source {
-            checkpoint,
-            spec,
-            device,
-            ..
+            checkpoint, spec, ..
         } = self.source;
-        let Form::Affine(affine, _) = form(checkpoint, spec, tensor)? else {
-            return Ok(Weight::Plain(self.array(&tensor.name)?));
-        };
         let module = tensor.module();
-        let matrix = Affine {
-            packed: self.array(&tensor.name)?,
-            scales: self.array(&scales_of(module))?,
-            biases: self.array(&biases_of(module))?,
-            group_size: affine.group_size as i32,
-            bits: affine.bits as i32,
-        };
-        let on_cpu = device
-            .is_cpu()
-            .then(|| device.run(|| CpuAffine::new(&matrix, device.cpu_streams())))
-            .transpose()
-            .doing("divide a matrix among streams")?;
-        Ok(Weight::Packed(Matrix::Affine { matrix, on_cpu }))
+        match form(checkpoint, spec, tensor)? {
+            Form::Plain(_) => Ok(Weight::Plain(self.array(&tensor.name)?)),
+            Form::Affine(affine, _) => Ok(Weight::Packed(Affine {
+                packed: self.array(&tensor.name)?,
+                scales: self.array(&scales_of(module))?,
+                biases: self.array(&biases_of(module))?,
+                group_size: affine.group_size as i32,
+                bits: affine.bits as i32,
+            })),
+            Form::PlainParts(_) => Ok(Weight::Plain(self.stacked(tensor)?)),
+        }
+    }
+
+    /// The parts of a tensor as one, each as long in memory as it takes to copy it there.
+    fn stacked(&mut self, tensor: &TensorSpec) -> Result<Array> {
+        let parts = tensor
+            .expert_parts()
+            .iter()
+            .map(|part| self.array(part))
+            .collect::<Result<Vec<_>>>()?;
+        self.source
+            .device
+            .run(|| {
+                let stacked = stack(&parts, 0)?;
+                stacked.eval()?;
+                MlxResult::Ok(stacked)
+            })
+            .doing(&format!("stack the tensor {}", tensor.name))
     }
 
     /// A tensor in memory: numbers in the compute type, packed words as they are.
@@ -155,27 +180,44 @@ impl Reading<'_> {
 #[derive(Debug)]
 enum Weight {
     Plain(Array),
-    Packed(Matrix),
+    Packed(Affine),
+}
+
+/// What the layers of a decoder have in common.
+struct Shared<'a> {
+    spec: &'a DecoderSpec,
+    device: &'a Device,
+    rope: Rope,
+    swiglu: Swiglu,
 }
 
 /// Weights by layer, by what they do, and by whether they are added.
 #[derive(Debug, Default)]
 struct Weights(HashMap<(Option<u32>, TensorRole, bool), Weight>);
 
+/// Joining and dividing matrices for the device.
+const ARRANGING: &str = "arrange the weights";
+
 impl Weights {
-    fn assemble(mut self, spec: &DecoderSpec) -> Result<Decoder> {
-        let embedding = Embedding {
-            matrix: self.matrix(None, TensorRole::Embedding)?,
+    fn assemble(mut self, spec: &DecoderSpec, device: &Device) -> Result<Decoder> {
+        let shared = Shared {
+            spec,
+            device,
+            rope: Rope::new(&spec.rope),
+            swiglu: Swiglu::new(device),
         };
-        let rope = Rope::new(&spec.rope);
+        let matrix = self.matrix(None, TensorRole::Embedding)?;
+        let embedding = Embedding {
+            matrix: matrix.prepared(device).doing(ARRANGING)?,
+        };
         let blocks = (0..spec.layers)
-            .map(|layer| self.block(spec, layer, &rope))
+            .map(|layer| self.block(&shared, layer))
             .collect::<Result<_>>()?;
         let norm = self.norm(spec, None, TensorRole::FinalNorm)?;
         let head = if spec.tie_embeddings {
             None
         } else {
-            Some(self.linear(None, TensorRole::OutputHead)?)
+            Some(self.prepared(&shared, None, TensorRole::OutputHead)?)
         };
         Ok(Decoder {
             embedding,
@@ -185,17 +227,10 @@ impl Weights {
         })
     }
 
-    fn block(&mut self, spec: &DecoderSpec, layer: u32, rope: &Rope) -> Result<Block> {
+    fn block(&mut self, shared: &Shared<'_>, layer: u32) -> Result<Block> {
+        let Shared { spec, device, .. } = *shared;
         let of = Some(layer);
         let attention = &spec.attention;
-        let mut head_norm = |role| {
-            attention
-                .qk_norm
-                .then(|| self.norm(spec, of, role))
-                .transpose()
-        };
-        let query_norm = head_norm(TensorRole::QueryNorm)?;
-        let key_norm = head_norm(TensorRole::KeyNorm)?;
         let window = match spec.layer_attention.get(layer as usize) {
             Some(LayerAttention::Full) | None => None,
             Some(LayerAttention::Sliding { window }) => Some(*window as usize),
@@ -205,16 +240,25 @@ impl Weights {
                 )));
             }
         };
+        let head_norms = if attention.qk_norm {
+            Some(HeadNorms {
+                query: self.norm(spec, of, TensorRole::QueryNorm)?,
+                key: self.norm(spec, of, TensorRole::KeyNorm)?,
+            })
+        } else {
+            None
+        };
+        let projections = [TensorRole::Query, TensorRole::Key, TensorRole::Value]
+            .into_iter()
+            .map(|role| self.linear(of, role))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Block {
             input_norm: self.norm(spec, of, TensorRole::AttentionNorm)?,
             attention: Attention {
-                query: self.linear(of, TensorRole::Query)?,
-                key: self.linear(of, TensorRole::Key)?,
-                value: self.linear(of, TensorRole::Value)?,
-                output: self.linear(of, TensorRole::AttentionOutput)?,
-                query_norm,
-                key_norm,
-                rope: rope.clone(),
+                projections: Projections::new(projections, device).doing(ARRANGING)?,
+                output: self.prepared(shared, of, TensorRole::AttentionOutput)?,
+                head_norms,
+                rope: shared.rope.clone(),
                 heads: attention.heads as i32,
                 kv_heads: attention.kv_heads as i32,
                 head_dim: attention.head_dim as i32,
@@ -222,12 +266,68 @@ impl Weights {
                 window,
             },
             post_attention_norm: self.norm(spec, of, TensorRole::MlpNorm)?,
-            mlp: Mlp {
-                gate: self.linear(of, TensorRole::Gate)?,
-                up: self.linear(of, TensorRole::Up)?,
-                down: self.linear(of, TensorRole::Down)?,
-            },
+            mlp: self.mlp(shared, layer)?,
         })
+    }
+
+    fn mlp(&mut self, shared: &Shared<'_>, layer: u32) -> Result<Mlp> {
+        let of = Some(layer);
+        let swiglu = shared.swiglu.clone();
+        if let Some(LayerMlp::Experts(experts)) = shared.spec.layer_mlp.get(layer as usize) {
+            let parts = experts::Parts {
+                router: self.prepared(shared, of, TensorRole::Router)?,
+                gate: self.experts(shared, of, TensorRole::ExpertGate)?,
+                up: self.experts(shared, of, TensorRole::ExpertUp)?,
+                down: self.experts(shared, of, TensorRole::ExpertDown)?,
+                per_token: experts.per_token as i32,
+                normalized: experts.normalized,
+                swiglu,
+            };
+            return Ok(Mlp::Experts(Experts::new(parts).doing(ARRANGING)?));
+        }
+        let gate_and_up = vec![
+            self.linear(of, TensorRole::Gate)?,
+            self.linear(of, TensorRole::Up)?,
+        ];
+        Ok(Mlp::Dense(DenseMlp {
+            gate_and_up: Projections::new(gate_and_up, shared.device).doing(ARRANGING)?,
+            down: self.prepared(shared, of, TensorRole::Down)?,
+            swiglu,
+        }))
+    }
+
+    fn experts(
+        &mut self,
+        shared: &Shared<'_>,
+        layer: Option<u32>,
+        role: TensorRole,
+    ) -> Result<ExpertMatrices> {
+        match self.take(layer, role)? {
+            Weight::Plain(matrices)
+                if shared.device.is_cpu() && matrices.dtype() != Dtype::Float32 =>
+            {
+                Err(unsupported(
+                    "MLX's CPU device multiplies with unquantized experts in f32 only; \
+                     choose f32 as the compute type"
+                        .to_owned(),
+                ))
+            }
+            Weight::Plain(matrices) => Ok(ExpertMatrices::Plain {
+                transposed: matrices.transpose_axes(&[0, 2, 1]).doing(ARRANGING)?,
+            }),
+            Weight::Packed(matrices) => Ok(ExpertMatrices::Affine(matrices)),
+        }
+    }
+
+    /// A linear layer that is computed by itself.
+    fn prepared(
+        &mut self,
+        shared: &Shared<'_>,
+        layer: Option<u32>,
+        role: TensorRole,
+    ) -> Result<Linear> {
+        let linear = self.linear(layer, role)?;
+        linear.prepared(shared.device).doing(ARRANGING)
     }
 
     fn linear(&mut self, layer: Option<u32>, role: TensorRole) -> Result<Linear> {
@@ -244,9 +344,9 @@ impl Weights {
     fn matrix(&mut self, layer: Option<u32>, role: TensorRole) -> Result<Matrix> {
         match self.take(layer, role)? {
             Weight::Plain(matrix) => Ok(Matrix::Plain {
-                transposed: matrix.transpose().doing("transpose a matrix")?,
+                transposed: matrix.transpose().doing(ARRANGING)?,
             }),
-            Weight::Packed(matrix) => Ok(matrix),
+            Weight::Packed(matrix) => Ok(Matrix::affine(matrix)),
         }
     }
 

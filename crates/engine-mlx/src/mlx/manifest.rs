@@ -1,6 +1,6 @@
 //! Which tensors of a checkpoint make up the model, checked before any is read.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, fmt::Display, path::Path};
 
 use engine_core::{Error, Result};
 use model_arch::{Affine, DecoderSpec, TensorSpec};
@@ -15,6 +15,8 @@ pub(super) enum Form {
     Plain(Compute),
     /// Packed, with scales and biases of this type.
     Affine(Affine, Compute),
+    /// In parts, one for each expert, in numbers of this type.
+    PlainParts(Compute),
 }
 
 /// The tensors that a model is made of. All are there, with the shapes and types that they must have.
@@ -45,7 +47,7 @@ impl Manifest {
             let form = form(checkpoint, spec, &tensor)?;
             let numbers: usize = tensor.shape.iter().product();
             let stored = match form {
-                Form::Plain(stored) => {
+                Form::Plain(stored) | Form::PlainParts(stored) => {
                     manifest.numbers += numbers as u64;
                     stored
                 }
@@ -102,6 +104,11 @@ pub(super) fn form(
     spec: &DecoderSpec,
     tensor: &TensorSpec,
 ) -> Result<Form> {
+    if checkpoint.info(&tensor.name).is_none()
+        && let Some(stored) = parts(checkpoint, tensor)?
+    {
+        return Ok(Form::PlainParts(stored));
+    }
     let module = tensor.module();
     if !tensor.quantizable || checkpoint.info(&scales_of(module)).is_none() {
         return plain(checkpoint, tensor).map(Form::Plain);
@@ -126,9 +133,9 @@ fn affine_of(checkpoint: &Checkpoint, spec: &DecoderSpec, tensor: &TensorSpec) -
     if let Some(named) = plan.overrides.get(module) {
         return *named;
     }
-    let columns = |name: &str| checkpoint.info(name)?.shape.get(1).copied();
+    let columns = |name: &str| checkpoint.info(name)?.shape.last().copied();
     let told = Affine::from_shapes(
-        *tensor.shape.get(1)?,
+        *tensor.shape.last()?,
         columns(&tensor.name)?,
         columns(&scales_of(module))?,
     );
@@ -151,11 +158,30 @@ fn plain(checkpoint: &Checkpoint, tensor: &TensorSpec) -> Result<Compute> {
     numbers_of(checkpoint.path(), info)
 }
 
+/// The type of a tensor that lies there as one part for each expert; `None` if it has no parts, or
+/// the first is missing.
+fn parts(checkpoint: &Checkpoint, tensor: &TensorSpec) -> Result<Option<Compute>> {
+    let parts = tensor.expert_parts();
+    let Some(first) = parts.first().and_then(|first| checkpoint.info(first)) else {
+        return Ok(None);
+    };
+    for part in &parts {
+        let info = required(checkpoint, part)?;
+        ensure_shape(checkpoint.path(), info, &tensor.shape[1..])?;
+        if info.dtype != first.dtype {
+            return Err(wrong_type(checkpoint.path(), info, first.dtype));
+        }
+    }
+    numbers_of(checkpoint.path(), first).map(Some)
+}
+
 fn packed(checkpoint: &Checkpoint, tensor: &TensorSpec, affine: Affine) -> Result<Compute> {
     let path = checkpoint.path();
-    let &[outputs, inputs] = &tensor.shape[..] else {
+    let Some((&inputs, outer)) = tensor.shape.split_last() else {
         return plain(checkpoint, tensor);
     };
+    // The outputs, and before them the experts if there are any.
+    let with_columns = |columns: usize| [outer, &[columns]].concat();
     let (bits, group_size) = (affine.bits as usize, affine.group_size as usize);
     let info = required(checkpoint, &tensor.name)?;
     if inputs % group_size != 0 {
@@ -170,8 +196,8 @@ fn packed(checkpoint: &Checkpoint, tensor: &TensorSpec, affine: Affine) -> Resul
     if info.dtype != Dtype::U32 {
         return Err(wrong_type(path, info, "U32"));
     }
-    ensure_shape(path, info, &[outputs, inputs / 32 * bits])?;
-    let groups = [outputs, inputs / group_size];
+    ensure_shape(path, info, &with_columns(inputs / 32 * bits))?;
+    let groups = with_columns(inputs / group_size);
     let scales = required(checkpoint, &scales_of(tensor.module()))?;
     ensure_shape(path, scales, &groups)?;
     let biases = required(checkpoint, &biases_of(tensor.module()))?;
@@ -183,10 +209,14 @@ fn packed(checkpoint: &Checkpoint, tensor: &TensorSpec, affine: Affine) -> Resul
 /// The names under which a tensor lies in the checkpoint.
 fn names(tensor: &TensorSpec, form: Form) -> Vec<String> {
     let mut names = vec![tensor.name.clone()];
-    if let Form::Affine(..) = form {
-        names.extend([scales_of(tensor.module()), biases_of(tensor.module())]);
+    match form {
+        Form::Plain(_) => names,
+        Form::Affine(..) => {
+            names.extend([scales_of(tensor.module()), biases_of(tensor.module())]);
+            names
+        }
+        Form::PlainParts(_) => tensor.expert_parts(),
     }
-    names
 }
 
 pub(super) fn scales_of(module: &str) -> String {
@@ -223,7 +253,7 @@ fn numbers_of(path: &Path, info: &TensorInfo) -> Result<Compute> {
     Compute::of_file(info.dtype).ok_or_else(|| wrong_type(path, info, "F32, F16 or BF16"))
 }
 
-fn wrong_type(path: &Path, info: &TensorInfo, expected: &str) -> Error {
+fn wrong_type(path: &Path, info: &TensorInfo, expected: impl Display) -> Error {
     invalid(
         path,
         format!(

@@ -21,8 +21,8 @@ pub(super) enum Mask {
     None,
     /// Each row sees the positions up to its own, which are the last ones.
     Causal,
-    /// `[rows, positions]`, true for what is seen.
-    Window(Array),
+    /// `[rows, positions]`, or one of those for each sequence, true for what is seen.
+    Positions(Array),
 }
 
 impl Seen {
@@ -48,7 +48,7 @@ impl Seen {
         } else if self.len <= window {
             Ok(Mask::Causal)
         } else {
-            self.window_mask(window as i32).map(Mask::Window)
+            self.window_mask(window as i32).map(Mask::Positions)
         }
     }
 
@@ -79,7 +79,7 @@ mod tests {
     fn a_window_hides_what_is_behind_and_what_is_far() {
         for (rows, len, window) in [(3, 3, 2), (4, 10, 3), (2, 9, 1), (5, 6, 5)] {
             let seen = Seen::new(rows, len, Some(window));
-            let Mask::Window(mask) = seen.mask().unwrap() else {
+            let Mask::Positions(mask) = seen.mask().unwrap() else {
                 panic!("{rows} of {len} rows need a mask for a window of {window}");
             };
             assert_eq!(mask.shape(), [rows as i32, (len - seen.first) as i32]);

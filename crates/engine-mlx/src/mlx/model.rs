@@ -12,6 +12,7 @@ use mlx_rs::{
 
 use super::{
     batch::{Batch, Sizes, ensure_in_vocabulary},
+    batch_cache::BatchCache,
     cache_limit::CacheLimit,
     chosen::{Choices, as_inputs},
     decoder::{Caches, Decoder, Run as DecoderRun},
@@ -19,7 +20,7 @@ use super::{
     exception::{Doing, MlxResult},
     kv_cache::{KvCache, STEP, StepCache},
     memory::{Allocator, PoolRelease, release_pool},
-    room::ensure_room,
+    room::{ensure_room, ensure_within_limit},
     sequences::Sequences,
     slices,
 };
@@ -35,10 +36,9 @@ pub struct MlxModel {
     decoder: Decoder,
     sequences: Sequences,
     choices: Choices,
-    /// Tokens computed since unused memory was last given back.
+    /// Positions by which sequences have grown since unused memory was last given back.
     since_release: usize,
-    // Stands for as long as the model.
-    _cache_limit: Option<CacheLimit>,
+    cache_limit: Option<CacheLimit>,
     // Behind all that holds memory, which it gives back.
     _pool: PoolRelease,
     // Last: its streams outlive everything that was computed on them.
@@ -55,6 +55,14 @@ pub(super) struct Parts {
     pub(super) device: Device,
 }
 
+/// The caches that a step leads to.
+enum NewCaches {
+    /// Those of the batch that went in step, one for each layer.
+    InStep(Caches<StepCache>),
+    /// Each run's own.
+    Own(Vec<Caches<StepCache>>),
+}
+
 /// A step under way.
 const STEP_IN_WORDS: &str = "evaluate a step";
 
@@ -67,7 +75,7 @@ impl MlxModel {
             sequences: Sequences::new(parts.sizes.layers),
             choices: Choices::default(),
             since_release: 0,
-            _cache_limit: parts.cache_limit,
+            cache_limit: parts.cache_limit,
             _pool: PoolRelease,
             device: parts.device,
         }
@@ -80,28 +88,51 @@ impl MlxModel {
 
     /// Fails if the batch would not fit into memory.
     fn ensure_room(&self, batch: &Batch) -> Result<()> {
-        if !self.device.is_cpu() {
-            // Metal's and CUDA's allocators say so themselves.
-            return Ok(());
+        let caches = batch.cache_bytes(&self.sequences, &self.sizes);
+        if self.device.is_cpu() {
+            let activations = batch.activation_bytes(&self.sizes);
+            return ensure_room("the KV cache and a step", caches + activations);
         }
-        let bytes = batch.needed_bytes(&self.sequences, &self.sizes);
-        ensure_room("the KV cache and a step", bytes)
+        // A GPU's attention holds no scores, and most steps need no longer cache.
+        match caches {
+            0 => Ok(()),
+            bytes => ensure_within_limit("the KV cache", bytes),
+        }
     }
 
     /// Builds the batch's hidden states, and the caches that it leads to.
-    fn hidden(&self, tokens: &Array, batch: &Batch) -> Result<(Array, Vec<Caches<StepCache>>)> {
+    fn hidden(&mut self, tokens: &Array, batch: &Batch) -> Result<(Array, NewCaches)> {
+        if batch.goes_in_step(&self.sizes) {
+            let together = self.sequences.gather(&batch.sequences())?;
+            let padding = together.padding().doing(STEP_IN_WORDS)?;
+            let run = DecoderRun {
+                sequences: batch.runs.len(),
+                rows: 1,
+                len: together.len(),
+                padding: Some(&padding),
+                caches: together.layers(),
+            };
+            let (hidden, mut caches) = self.decoder.hidden(tokens, &[run]).doing(STEP_IN_WORDS)?;
+            return Ok((hidden, NewCaches::InStep(caches.pop().unwrap_or_default())));
+        }
+        for run in &batch.runs {
+            self.sequences.separate(run.sequence)?;
+        }
         let runs = batch
             .runs
             .iter()
             .map(|run| {
                 Ok(DecoderRun {
+                    sequences: 1,
                     rows: run.rows,
                     len: run.len,
+                    padding: None,
                     caches: self.sequences.get(run.sequence)?.caches()?,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        self.decoder.hidden(tokens, &runs).doing(STEP_IN_WORDS)
+        let (hidden, caches) = self.decoder.hidden(tokens, &runs).doing(STEP_IN_WORDS)?;
+        Ok((hidden, NewCaches::Own(caches)))
     }
 
     /// Puts new caches in place of the old ones, evaluates them together with `outputs`, and
@@ -111,7 +142,7 @@ impl MlxModel {
     fn evaluate(
         &mut self,
         batch: &Batch,
-        caches: Vec<Caches<StepCache>>,
+        caches: NewCaches,
         outputs: &[&Array],
         evaluate: impl FnOnce(&[&Array]) -> MlxResult<()>,
     ) -> Result<()> {
@@ -120,30 +151,43 @@ impl MlxModel {
             // caches, which would have to be copied.
             self.device.synchronize().doing(STEP_IN_WORDS)?;
         }
-        for (run, caches) in batch.runs.iter().zip(caches) {
-            self.sequences.get_mut(run.sequence)?.replace_caches(caches);
-        }
         let mut arrays = outputs.to_vec();
-        for run in &batch.runs {
-            let caches = self.sequences.get(run.sequence)?.caches()?;
-            arrays.extend(caches.iter().filter_map(StepCache::arrays).flatten());
+        match caches {
+            NewCaches::InStep(caches) => {
+                self.sequences.replace_batch(caches);
+                let together = self.sequences.batch().map_or(&[][..], BatchCache::layers);
+                arrays.extend(together.iter().filter_map(StepCache::arrays).flatten());
+            }
+            NewCaches::Own(caches) => {
+                for (run, caches) in batch.runs.iter().zip(caches) {
+                    self.sequences.get_mut(run.sequence)?.replace_caches(caches);
+                }
+                for run in &batch.runs {
+                    let caches = self.sequences.get(run.sequence)?.caches()?;
+                    arrays.extend(caches.iter().filter_map(StepCache::arrays).flatten());
+                }
+            }
         }
         let evaluated = evaluate(&arrays).doing(STEP_IN_WORDS);
         for run in &batch.runs {
-            let sequence = self.sequences.get_mut(run.sequence)?;
             match evaluated {
-                Ok(()) => sequence.extend(run.rows),
-                Err(_) => sequence.lose_caches(),
+                Ok(()) => self.sequences.get_mut(run.sequence)?.extend(run.rows),
+                Err(_) => self.sequences.lose_caches(run.sequence),
             }
         }
         evaluated?;
-        self.release_now_and_then(batch.rows())
+        self.release_now_and_then(batch.longest_run())
     }
 
     /// As sequences grow, pieces of memory become too small to be used again.
-    fn release_now_and_then(&mut self, tokens: usize) -> Result<()> {
-        self.since_release += tokens;
-        if self.since_release >= STEP {
+    fn release_now_and_then(&mut self, positions: usize) -> Result<()> {
+        self.since_release += positions;
+        // A GPU's allocator looks at its limit only when it allocates.
+        let beyond_limit = match &self.cache_limit {
+            Some(limit) => limit.is_exceeded().doing("ask for kept memory")?,
+            None => false,
+        };
+        if beyond_limit || self.since_release >= STEP {
             self.since_release = 0;
             release_pool().doing("give back memory")?;
         }

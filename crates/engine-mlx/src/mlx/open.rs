@@ -6,7 +6,7 @@ use engine_core::{
     Error, Field, LoadProgress, LoadRequest, LoadStage, ModelInfo, Progress, Quantization, Result,
 };
 use engine_runtime::{EngineSettings, Loaded, TextPipeline, TextSources};
-use model_arch::DecoderSpec;
+use model_arch::{DecoderSpec, LayerAttention};
 use model_files::{Checkpoint, Format};
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     loader::{Source, load},
     manifest::Manifest,
     model::{MlxModel, Parts},
-    room::ensure_room,
+    room::{ensure_room, ensure_within_limit},
 };
 use crate::backend::info;
 
@@ -125,8 +125,11 @@ impl Files {
         let options = &request.options;
         let device = Device::open(options.device)?;
         let compute = Compute::choose(options.compute, self.manifest.stored(), device.is_cpu());
+        let bytes = self.manifest.memory_bytes(compute);
         if device.is_cpu() {
-            ensure_room("the weights", self.manifest.memory_bytes(compute))?;
+            ensure_room("the weights", bytes)?;
+        } else {
+            ensure_within_limit("the weights", bytes)?;
         }
         let cache_limit = options
             .cache_limit_bytes
@@ -194,12 +197,16 @@ fn sizes(spec: &DecoderSpec, context: u32, compute: Compute) -> Sizes {
     Sizes {
         layers: spec.layers as usize,
         hidden: spec.hidden_size as usize,
-        intermediate: spec.mlp.intermediate_size as usize,
+        intermediate: spec.widest_mlp() as usize,
         heads: spec.attention.heads as usize,
         kv_heads: spec.attention.kv_heads as usize,
         head_dim: spec.attention.head_dim as usize,
         vocab: spec.vocab_size as usize,
         context: context as usize,
+        sees_all: spec
+            .layer_attention
+            .iter()
+            .all(|attention| matches!(attention, LayerAttention::Full)),
         compute,
     }
 }

@@ -1,6 +1,7 @@
 //! Whether memory can be had, asked before MLX takes it.
 //!
-//! Where MLX computes on the processor without Metal or CUDA, it writes to whatever `malloc`
+//! A GPU's allocator may go beyond what the device has and swap with the host's memory, which is
+//! slower than any user would wait for. Where MLX computes on the processor without Metal or CUDA, it writes to whatever `malloc`
 //! returned: an allocation that fails ends the process. So a model asks here before it takes
 //! memory in earnest: for weights, for a longer KV cache, for a piece of a prompt. It is an
 //! estimate; what other programs take in the meantime it can't know.
@@ -9,11 +10,29 @@ use engine_core::{Error, Result};
 
 use super::{exception::Doing, memory::Allocator};
 
-/// Fails with the figures if `bytes` more would not fit.
+/// Fails with the figures if `bytes` more would go beyond MLX's own limit, which is what the
+/// device has or a little less.
+pub(super) fn ensure_within_limit(purpose: &str, bytes: u64) -> Result<()> {
+    let free = within_limit(Allocator::now().doing("ask for its memory")?)?;
+    if bytes > free {
+        return Err(too_little(
+            purpose,
+            bytes,
+            &format!("the device has {} left", mebibytes(free)),
+        ));
+    }
+    Ok(())
+}
+
+fn within_limit(allocator: Allocator) -> Result<u64> {
+    let limit = mlx_rs::memory::memory_limit().doing("ask for its memory limit")? as u64;
+    Ok(limit.saturating_sub(allocator.active))
+}
+
+/// Fails with the figures if `bytes` more would not fit into the processor's memory.
 pub(super) fn ensure_room(purpose: &str, bytes: u64) -> Result<()> {
     let allocator = Allocator::now().doing("ask for its memory")?;
-    let limit = mlx_rs::memory::memory_limit().doing("ask for its memory limit")? as u64;
-    let within_limit = limit.saturating_sub(allocator.active);
+    let within_limit = within_limit(allocator)?;
     // What the pool holds can be handed out again, or given back for other sizes.
     let of_system = available_of_system().map(|free| free.saturating_add(allocator.pooled));
     let free = of_system.map_or(within_limit, |free| free.min(within_limit));
@@ -78,6 +97,13 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_need_beyond_the_limit_is_out_of_memory() {
+        let error = ensure_within_limit("the weights", u64::MAX).unwrap_err();
+        assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+        ensure_within_limit("a page", 4096).unwrap();
     }
 
     #[test]

@@ -22,6 +22,15 @@ enum Turns {
     Periods(Array),
 }
 
+/// The first of the positions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start<'a> {
+    /// The same for all sequences.
+    All(usize),
+    /// One for each sequence, `[sequences]`, i32.
+    Each(&'a Array),
+}
+
 impl Rope {
     pub(super) fn new(spec: &RopeSpec) -> Self {
         let turns = match spec.scaling {
@@ -39,20 +48,20 @@ impl Rope {
         }
     }
 
-    /// `x` `[1, heads, positions, head_dim]`, whose first position is `start`, to the same.
-    pub(super) fn forward(&self, x: &Array, start: usize) -> MlxResult<Array> {
+    /// `x` `[sequences, heads, positions, head_dim]` to the same.
+    pub(super) fn forward(&self, x: &Array, start: Start<'_>) -> MlxResult<Array> {
         let (base, periods) = match &self.turns {
             Turns::Base(base) => (Some(*base), None),
             Turns::Periods(periods) => (None, Some(periods)),
         };
-        fast::rope(
-            x,
-            self.dims,
-            self.traditional,
-            base,
-            self.scale,
-            start as i32,
-            periods,
-        )
+        let (dims, traditional, scale) = (self.dims, self.traditional, self.scale);
+        match start {
+            Start::All(start) => {
+                fast::rope(x, dims, traditional, base, scale, start as i32, periods)
+            }
+            Start::Each(starts) => {
+                fast::rope_dynamic(x, dims, traditional, base, scale, starts, periods)
+            }
+        }
     }
 }

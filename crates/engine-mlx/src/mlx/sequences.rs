@@ -4,24 +4,35 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use engine_core::{Error, Field, Result, SequenceId};
 
-use super::kv_cache::StepCache;
+use super::{
+    batch_cache::{self, BatchCache, Member},
+    exception::{Doing, MlxResult},
+    kv_cache::StepCache,
+};
 use crate::backend::NAME;
 
-/// A sequence: how many tokens it has, and their keys and values in every layer.
+/// A sequence: how many tokens it has, and where their keys and values are.
 #[derive(Clone, Debug)]
 pub(super) struct Sequence {
     len: usize,
-    caches: Vec<StepCache>,
-    /// The device failed while it wrote the caches.
-    lost: bool,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// Caches of its own, one for each layer.
+    Own(Vec<StepCache>),
+    /// In the buffers of those that go in step.
+    Batch,
+    /// Nowhere: the device failed while it wrote the caches.
+    Lost,
 }
 
 impl Sequence {
     fn empty(layers: usize) -> Self {
         Self {
             len: 0,
-            caches: vec![StepCache::default(); layers],
-            lost: false,
+            place: Place::Own(vec![StepCache::default(); layers]),
         }
     }
 
@@ -29,24 +40,31 @@ impl Sequence {
         self.len
     }
 
-    /// The caches of all layers.
-    ///
     /// # Errors
-    /// If a step failed halfway and left none.
+    /// If a step failed halfway and left no caches.
+    pub(super) fn ensure_kept(&self) -> Result<()> {
+        match self.place {
+            Place::Lost => Err(lost()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The caches of all layers, once it has been taken out of the batch.
     pub(super) fn caches(&self) -> Result<&[StepCache]> {
-        if self.lost {
-            return Err(Error::backend(
+        match &self.place {
+            Place::Own(caches) => Ok(caches),
+            Place::Batch => Err(Error::backend(
                 NAME,
                 "continue a sequence",
-                "its cache was lost when an earlier step failed; open another sequence",
-            ));
+                "its cache is still part of a batch",
+            )),
+            Place::Lost => Err(lost()),
         }
-        Ok(&self.caches)
     }
 
     /// Takes the caches of the next length, and lets go of the old ones.
     pub(super) fn replace_caches(&mut self, caches: Vec<StepCache>) {
-        self.caches = caches;
+        self.place = Place::Own(caches);
     }
 
     /// Counts the positions that the caches have gained.
@@ -55,20 +73,28 @@ impl Sequence {
     }
 
     /// Forgets caches that were not written to the end. The length stays.
-    pub(super) fn lose_caches(&mut self) {
-        let layers = self.caches.len();
-        self.caches = vec![StepCache::default(); layers];
-        self.lost = self.len > 0;
+    fn lose_caches(&mut self, layers: usize) {
+        self.place = match self.len {
+            0 => Place::Own(vec![StepCache::default(); layers]),
+            _ => Place::Lost,
+        };
     }
 
-    /// Bytes of the caches, room for further positions included.
-    pub(super) fn bytes(&self) -> u64 {
-        self.caches.iter().map(StepCache::bytes).sum()
+    fn own(&self) -> &[StepCache] {
+        match &self.place {
+            Place::Own(caches) => caches,
+            _ => &[],
+        }
     }
 
-    /// Positions that fit into the caches as they are.
+    /// Bytes of its own caches, room for further positions included.
+    fn bytes(&self) -> u64 {
+        self.own().iter().map(StepCache::bytes).sum()
+    }
+
+    /// Positions that fit into its own caches as they are.
     pub(super) fn capacity(&self) -> usize {
-        self.caches.first().map_or(0, StepCache::capacity)
+        self.own().first().map_or(0, StepCache::capacity)
     }
 }
 
@@ -76,6 +102,8 @@ impl Sequence {
 #[derive(Debug)]
 pub(super) struct Sequences {
     open: BTreeMap<SequenceId, Sequence>,
+    /// Those that last went in step.
+    batch: Option<BatchCache>,
     given_out: u64,
     layers: usize,
 }
@@ -84,6 +112,7 @@ impl Sequences {
     pub(super) fn new(layers: usize) -> Self {
         Self {
             open: BTreeMap::new(),
+            batch: None,
             given_out: 0,
             layers,
         }
@@ -94,7 +123,10 @@ impl Sequences {
     }
 
     pub(super) fn fork(&mut self, id: SequenceId) -> Result<SequenceId> {
-        let copy = self.get(id)?.clone();
+        let mut copy = self.get(id)?.clone();
+        if let Some(caches) = self.copy_out(id)? {
+            copy.replace_caches(caches);
+        }
         Ok(self.insert(copy))
     }
 
@@ -107,29 +139,141 @@ impl Sequences {
     }
 
     pub(super) fn truncate(&mut self, id: SequenceId, len: usize) -> Result<()> {
-        let layers = self.layers;
-        let sequence = self.get_mut(id)?;
-        if len > sequence.len {
+        let held = self.get(id)?.len;
+        if len > held {
             return Err(Error::InvalidParameter {
                 field: Field::Prompt,
                 value: format!("{len} tokens"),
-                expected: Cow::Owned(format!(
-                    "cut to at most the {} tokens of the sequence",
-                    sequence.len
-                )),
+                expected: Cow::Owned(format!("cut to at most the {held} tokens of the sequence")),
             });
         }
+        if len == held {
+            return Ok(());
+        }
         if len == 0 {
-            *sequence = Sequence::empty(layers);
+            self.leave_batch(id);
+            let empty = Sequence::empty(self.layers);
+            *self.get_mut(id)? = empty;
         } else {
+            self.separate(id)?;
             // What lies behind the length is written before it is read again.
-            sequence.len = len;
+            self.get_mut(id)?.len = len;
         }
         Ok(())
     }
 
     pub(super) fn close(&mut self, id: SequenceId) -> Result<()> {
-        self.open.remove(&id).map(drop).ok_or_else(|| unknown(id))
+        self.open.remove(&id).ok_or_else(|| unknown(id))?;
+        self.leave_batch(id);
+        Ok(())
+    }
+
+    /// Gives a sequence caches of its own, if it is in the batch.
+    pub(super) fn separate(&mut self, id: SequenceId) -> Result<()> {
+        if let Some(caches) = self.copy_out(id)? {
+            self.leave_batch(id);
+            self.get_mut(id)?.replace_caches(caches);
+        }
+        Ok(())
+    }
+
+    /// Lays the caches of these sequences side by side, unless they already are.
+    ///
+    /// # Errors
+    /// After an error all sequences are as they were.
+    pub(super) fn gather(&mut self, ids: &[SequenceId]) -> Result<&BatchCache> {
+        if !self.is_gathered(ids) {
+            let members = ids
+                .iter()
+                .map(|id| self.member(*id))
+                .collect::<Result<Vec<_>>>()?;
+            let gathered = BatchCache::gather(&members).doing("batch the KV caches")?;
+            let others: Vec<SequenceId> = self
+                .batch
+                .iter()
+                .flat_map(BatchCache::sequences)
+                .filter(|id| !ids.contains(id))
+                .collect();
+            for id in others {
+                self.separate(id)?;
+            }
+            for id in ids {
+                self.get_mut(*id)?.place = Place::Batch;
+            }
+            self.batch = Some(gathered);
+        }
+        self.batch
+            .as_ref()
+            .ok_or_else(|| Error::backend(NAME, "batch the KV caches", "there is no batch"))
+    }
+
+    /// Whether these sequences lie side by side, in this order, and no others with them.
+    pub(super) fn is_gathered(&self, ids: &[SequenceId]) -> bool {
+        self.batch
+            .as_ref()
+            .is_some_and(|batch| batch.holds_just(ids.iter().copied()))
+    }
+
+    /// The batch, if there is one.
+    pub(super) fn batch(&self) -> Option<&BatchCache> {
+        self.batch.as_ref()
+    }
+
+    /// Takes the batch's caches with another position, and lets go of the old ones.
+    pub(super) fn replace_batch(&mut self, caches: Vec<StepCache>) {
+        if let Some(batch) = &mut self.batch {
+            batch.replace(caches);
+        }
+    }
+
+    /// Forgets the caches of a sequence that were not written to the end, and with them those of
+    /// all that go in step with it. The lengths stay.
+    pub(super) fn lose_caches(&mut self, id: SequenceId) {
+        let in_step = self
+            .batch
+            .take_if(|batch| batch.sequences().any(|member| member == id));
+        let lost = in_step.iter().flat_map(BatchCache::sequences).chain([id]);
+        for id in lost {
+            if let Some(sequence) = self.open.get_mut(&id) {
+                sequence.lose_caches(self.layers);
+            }
+        }
+    }
+
+    /// A copy of a sequence's positions in the batch; `None` if it is not there.
+    fn copy_out(&self, id: SequenceId) -> Result<Option<Vec<StepCache>>> {
+        let Some(batch) = &self.batch else {
+            return Ok(None);
+        };
+        batch
+            .view(id)
+            .and_then(|view| view.as_ref().map(batch_cache::copied).transpose())
+            .doing("copy a KV cache out of its batch")
+    }
+
+    /// A sequence's positions, wherever they are.
+    fn member(&self, id: SequenceId) -> Result<Member> {
+        let operation = "batch the KV caches";
+        let sequence = self.get(id)?;
+        if let Some(batch) = &self.batch
+            && let Some(member) = batch.view(id).doing(operation)?
+        {
+            return Ok(member);
+        }
+        let layers = sequence
+            .caches()?
+            .iter()
+            .filter_map(|cache| cache.view(sequence.len).transpose())
+            .collect::<MlxResult<_>>()
+            .doing(operation)?;
+        Ok(Member {
+            sequence: id,
+            layers,
+        })
+    }
+
+    fn leave_batch(&mut self, id: SequenceId) {
+        let _ = self.batch.take_if(|batch| batch.forget(id));
     }
 
     pub(super) fn count(&self) -> usize {
@@ -138,7 +282,8 @@ impl Sequences {
 
     /// Bytes of all caches.
     pub(super) fn bytes(&self) -> u64 {
-        self.open.values().map(Sequence::bytes).sum()
+        let own: u64 = self.open.values().map(Sequence::bytes).sum();
+        own + self.batch.as_ref().map_or(0, BatchCache::bytes)
     }
 
     fn insert(&mut self, sequence: Sequence) -> SequenceId {
@@ -151,4 +296,12 @@ impl Sequences {
 
 fn unknown(id: SequenceId) -> Error {
     Error::UnknownSequence { id: id.get() }
+}
+
+fn lost() -> Error {
+    Error::backend(
+        NAME,
+        "continue a sequence",
+        "its cache was lost when an earlier step failed; open another sequence",
+    )
 }

@@ -1,7 +1,7 @@
 //! Every family against what mlx-lm computes: `fixtures/goldens.json`.
 
 use engine_core::{
-    ComputeType, DeviceInput, DeviceRun, Logits, LogitsWanted, Model, Progress, Run, TokenId,
+    ComputeType, DeviceInput, DeviceRun, Error, Logits, LogitsWanted, Model, Progress, Run, TokenId,
 };
 use engine_mlx::MlxModel;
 use safetensors::Dtype;
@@ -23,7 +23,7 @@ struct Golden {
 fn goldens() -> Vec<Golden> {
     let goldens: Vec<Value> =
         serde_json::from_str(include_str!("../../fixtures/goldens.json")).unwrap();
-    assert_eq!(goldens.len(), 10);
+    assert_eq!(goldens.len(), 12);
     let tokens = |value: &Value| -> Vec<TokenId> { serde_json::from_value(value.clone()).unwrap() };
     goldens
         .iter()
@@ -42,6 +42,14 @@ fn goldens() -> Vec<Golden> {
             }
         })
         .collect()
+}
+
+impl Golden {
+    /// MLX's CPU device has no kernel for them in half types.
+    fn has_plain_experts(&self) -> bool {
+        let config = &self.tiny.config;
+        config.contains_key("num_experts") && !config.contains_key("quantization")
+    }
 }
 
 fn load(golden: &Golden, compute: ComputeType) -> MlxModel {
@@ -149,9 +157,12 @@ fn pieces_of_any_size_give_the_logits_of_the_whole() {
 #[test]
 fn half_types_come_near() {
     let _process = beside_others();
-    for golden in goldens() {
+    for golden in goldens()
+        .iter()
+        .filter(|golden| !golden.has_plain_experts())
+    {
         for (compute, tolerance) in [(ComputeType::F16, 0.02), (ComputeType::Bf16, 0.1)] {
-            let mut model = load(&golden, compute);
+            let mut model = load(golden, compute);
             assert_eq!(model.info().compute, compute);
             let rows = rows_of(&mut model, &golden.prompt);
             let apart = apart(rows.last().unwrap(), golden.last_logits.last().unwrap());
@@ -181,4 +192,105 @@ fn the_stored_type_is_that_of_the_files() {
         let model = load(&golden, ComputeType::Stored);
         assert_eq!(model.info().compute, stored, "{}", golden.name);
     }
+}
+
+#[test]
+fn what_the_device_has_no_kernel_for_is_refused_at_load() {
+    let _process = beside_others();
+    let golden = goldens()
+        .into_iter()
+        .find(Golden::has_plain_experts)
+        .unwrap();
+    let folder = golden.tiny.write();
+    let mut request = on_cpu(folder.path());
+    request.options.compute = ComputeType::F16;
+    let error = MlxModel::load(&request, &Progress::silent()).unwrap_err();
+    assert!(
+        matches!(&error, Error::UnsupportedModel { reason, .. } if reason.contains("f32 only")),
+        "{error}"
+    );
+}
+
+#[test]
+fn experts_may_lie_there_one_by_one() {
+    let _process = beside_others();
+    for mut golden in goldens().into_iter().filter(Golden::has_plain_experts) {
+        golden.tiny.separate_experts();
+        let mut model = load(&golden, ComputeType::Auto);
+        let count = golden.greedy.len();
+        let greedy = greedy_on_host(&mut model, &golden.prompt, count);
+        assert_eq!(greedy, golden.greedy, "{}", golden.name);
+    }
+}
+
+#[test]
+fn sequences_of_any_lengths_go_in_step() {
+    let _process = beside_others();
+    for golden in goldens() {
+        let mut model = load(&golden, ComputeType::Auto);
+        let prompts: Vec<&[TokenId]> = [12, 3, 7, 1].map(|len| &golden.prompt[..len]).to_vec();
+        let alone: Vec<_> = prompts
+            .iter()
+            .map(|prompt| greedy_on_device(&mut model, prompt, 8))
+            .collect();
+        assert_eq!(
+            greedy_in_step(&mut model, &prompts, 8),
+            alone,
+            "{}",
+            golden.name
+        );
+    }
+}
+
+/// All prompts at once: each on its own first, then all in one batch, whose members change.
+fn greedy_in_step(model: &mut MlxModel, prompts: &[&[TokenId]], count: usize) -> Vec<Vec<TokenId>> {
+    let sequences: Vec<_> = prompts.iter().map(|_| model.open().unwrap()).collect();
+    let mut last: Vec<_> = sequences
+        .iter()
+        .zip(prompts)
+        .map(|(sequence, prompt)| {
+            let input = DeviceInput::Tokens(prompt);
+            let run = DeviceRun {
+                sequence: *sequence,
+                input,
+            };
+            model.step_greedy(&[run]).unwrap()[0]
+        })
+        .collect();
+    let mut tokens = vec![Vec::new(); prompts.len()];
+    for step in 1..=count {
+        // Now all of them, now all but one, now in another order.
+        let mut members: Vec<usize> = (0..prompts.len()).collect();
+        if step % 3 == 0 {
+            members.rotate_left(1);
+        }
+        let left_out = (step % 4 == 2).then(|| members.remove(step % prompts.len()));
+        let mut groups = vec![members];
+        groups.extend(left_out.map(|one| vec![one]));
+        for group in groups {
+            let runs: Vec<_> = group
+                .iter()
+                .map(|index| DeviceRun {
+                    sequence: sequences[*index],
+                    input: DeviceInput::Chosen(last[*index]),
+                })
+                .collect();
+            let next = if step < count {
+                model.step_greedy(&runs).unwrap()
+            } else {
+                Vec::new()
+            };
+            for (place, index) in group.into_iter().enumerate() {
+                tokens[index].push(model.read_token(last[index]).unwrap());
+                if let Some(next) = next.get(place) {
+                    last[index] = *next;
+                }
+            }
+        }
+    }
+    for sequence in sequences {
+        model.close(sequence).unwrap();
+    }
+    assert_eq!(model.memory().kv_bytes, 0);
+    tokens
 }

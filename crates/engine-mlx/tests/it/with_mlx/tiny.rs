@@ -92,6 +92,29 @@ impl Tiny {
         safetensors::serialize_to_file(views, None, &folder.join(file)).unwrap();
     }
 
+    /// Takes the experts apart, as Hugging Face's files have them.
+    pub(super) fn separate_experts(&mut self) {
+        let spec = DecoderSpec::from_config(&self.config).unwrap();
+        for tensor in spec.tensors() {
+            let parts = tensor.expert_parts();
+            if parts.is_empty() {
+                continue;
+            }
+            let stacked = self.tensors.remove(&tensor.name).unwrap();
+            let bytes = stacked
+                .bytes
+                .chunks_exact(stacked.bytes.len() / parts.len());
+            for (part, bytes) in parts.into_iter().zip(bytes) {
+                let tensor = TinyTensor {
+                    dtype: stacked.dtype,
+                    shape: stacked.shape[1..].to_vec(),
+                    bytes: bytes.to_vec(),
+                };
+                self.tensors.insert(part, tensor);
+            }
+        }
+    }
+
     /// Sets a member of the configuration, leaving the tensors as they are.
     pub(super) fn with_config(mut self, key: &str, value: Value) -> Self {
         self.config.insert(key.to_owned(), value);
@@ -208,11 +231,12 @@ fn packed(
     tensors: &mut BTreeMap<String, TinyTensor>,
 ) {
     let module = tensor.module();
-    let (outputs, inputs) = (tensor.shape[0], tensor.shape[1]);
-    let words: Vec<u8> = hashes(&tensor.name, outputs * inputs * bits / 32)
+    let (&inputs, outer) = tensor.shape.split_last().unwrap();
+    let with_columns = |columns: usize| [outer, &[columns]].concat();
+    let (words_in_row, groups) = (inputs * bits / 32, with_columns(inputs / group_size));
+    let words: Vec<u8> = hashes(&tensor.name, outer.iter().product::<usize>() * words_in_row)
         .flat_map(|hash| ((hash >> 32) as u32).to_le_bytes())
         .collect();
-    let groups = [outputs, inputs / group_size];
     let spread = if module.ends_with("embed_tokens") {
         4.0
     } else {
@@ -221,7 +245,7 @@ fn packed(
     let width = spread * 0.5 / (1u32 << bits) as f32;
     let middle = ((1u32 << bits) - 1) as f32 / 2.0;
     let (scales, biases) = (format!("{module}.scales"), format!("{module}.biases"));
-    let count = groups[0] * groups[1];
+    let count = groups.iter().product();
     let scale: Vec<f32> = units(&scales, count)
         .map(|unit| width * (1.0 + unit * 0.5))
         .collect();
@@ -235,7 +259,7 @@ fn packed(
         tensor.name.clone(),
         TinyTensor {
             dtype: Dtype::U32,
-            shape: vec![outputs, inputs * bits / 32],
+            shape: with_columns(words_in_row),
             bytes: words,
         },
     );
