@@ -13,6 +13,7 @@ mod layout;
 mod metadata;
 mod model;
 mod oracle;
+mod pack;
 mod parity;
 mod prerequisites;
 mod process;
@@ -54,6 +55,8 @@ enum Command {
     Parity(parity::Arguments),
     /// Measure speed, side by side with a peer.
     Bench(bench::Arguments),
+    /// Make a folder with which a machine without Rust runs and measures `engine-mlx`.
+    Pack(pack::Arguments),
     /// Check that crates depend on each other only as the layers allow.
     Deps,
     /// Check the rules for files that no other tool knows.
@@ -83,6 +86,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Error> {
         Command::Demo(arguments) => demo::run(&layout, &arguments),
         Command::Parity(arguments) => parity::run(&layout, &arguments),
         Command::Bench(arguments) => bench::run(&layout, &arguments),
+        Command::Pack(arguments) => pack::run(&layout, &arguments),
         Command::Deps => deps::run(&layout),
         Command::Tidy => tidy::run(&layout),
     }

@@ -120,6 +120,15 @@ pub(crate) fn run_visibly(command: &mut Command) -> Result<(), Error> {
     })
 }
 
+/// The executable that Cargo's messages in JSON say it has built.
+pub(crate) fn built_executable(messages: &str) -> Result<PathBuf, Error> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .ok_or_else(|| failure("cargo build", "it names no executable"))
+}
+
 /// The error for a program that ended badly after printing `output`.
 pub(crate) fn failure(program: &str, output: &str) -> Error {
     if says_disk_full(output) {

@@ -129,14 +129,7 @@ fn build(layout: &Layout) -> Result<PathBuf, Error> {
             .args(["build", "--release", "--package", "mlxengine-cli"])
             .arg("--message-format=json"),
     )?;
-    printed
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
-        .ok_or_else(|| Error::Failed {
-            program: "cargo build".to_owned(),
-            detail: "it names no executable".to_owned(),
-        })
+    process::built_executable(&printed)
 }
 
 fn generate(ours: &Path, model: &Path) -> Command {

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: speed against a peer, side by side in one run, as medians.
 
+pub(crate) mod mlx;
 mod mlx_cpu;
 
 use crate::error::Error;
@@ -17,12 +18,15 @@ pub(crate) struct Arguments {
 enum What {
     /// `engine-mlx` against mlx-lm, on MLX's CPU device and the small test model.
     MlxCpu(mlx_cpu::Arguments),
+    /// `engine-mlx` against mlx-lm, on models with random weights in well-known shapes.
+    Mlx(mlx::Arguments),
 }
 
 /// Runs the command.
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     match &arguments.what {
         What::MlxCpu(arguments) => mlx_cpu::run(layout, arguments),
+        What::Mlx(arguments) => mlx::run(layout, arguments),
     }
 }
 

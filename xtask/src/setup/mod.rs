@@ -20,7 +20,7 @@ mod stamp;
 mod target;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
@@ -111,6 +111,46 @@ fn unpack(tools: &Tools, wheel: &Wheel, folder: &Path, work: &Path) -> Result<()
     tools.python.unpack(&file, folder)?;
     // CUDA's libraries are large: not kept twice.
     fs::remove_file(&file).map_err(|e| Error::io("remove", &file, e))
+}
+
+/// The folder of the MLX in use.
+pub(crate) fn folder_in_use(layout: &Layout) -> Result<PathBuf, Error> {
+    let target = Target::of_this_machine()?;
+    let flavour = config::flavour_in_use(layout).unwrap_or(Flavour::Cpu);
+    Ok(layout.mlx(&stamp::Recipe::new(flavour, target).folder_name()))
+}
+
+/// Builds an example of a crate with MLX, as fast as it can be, and says where it is. The flags are
+/// for the compiler, beside those of the configuration.
+pub(crate) fn build_example(
+    layout: &Layout,
+    package: &str,
+    example: &str,
+    flags: &[&str],
+) -> Result<PathBuf, Error> {
+    let _step = crate::progress::spinner(&format!("Building {example}"));
+    let mut command = cargo_with_mlx();
+    command.current_dir(layout.root());
+    if !flags.is_empty() {
+        let target = Target::of_this_machine()?;
+        let flags = serde_json::Value::from(flags.to_vec());
+        command.args([
+            "--config",
+            &format!("target.{}.rustflags = {flags}", target.triple()),
+        ]);
+    }
+    command
+        .args([
+            "build",
+            "--release",
+            "--package",
+            package,
+            "--example",
+            example,
+        ])
+        .arg("--message-format=json");
+    let printed = process::run_quietly(&mut command)?;
+    process::built_executable(&printed)
 }
 
 /// The variables with which the environment replaces Cargo's configured flags.
