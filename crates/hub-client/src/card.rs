@@ -100,7 +100,10 @@ impl ModelCard {
                 ..Self::default()
             };
         };
-        let (data, problem) = match serde_saphyr::from_str::<Value>(yaml) {
+        // Norwegian is written `no`, which older YAML took for false.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let parsed = serde_saphyr::from_str_with_options::<Value>(yaml, options);
+        let (data, problem) = match parsed {
             Ok(data @ (Value::Object(_) | Value::Null)) => (CardData::from(data), None),
             Ok(_) => (
                 CardData::default(),

@@ -90,7 +90,8 @@ fn meaning(reply: Box<Reply>, subject: &Subject, with_token: bool) -> HubError {
     match (code.as_str(), reply.status) {
         (_, 403) if message == DISABLED => HubError::Disabled { repo, reply },
         ("GatedRepo", _) => HubError::Gated { repo, reply },
-        ("RepoNotFound", _) => HubError::RepositoryNotFound { repo, reply },
+        // Of what is private the Hub says the same as of what is missing, or 401 and no code.
+        ("RepoNotFound", _) | (_, 401) => HubError::RepositoryNotFound { repo, reply },
         ("RevisionNotFound", _) => match subject.revision.clone() {
             Some(revision) => HubError::RevisionNotFound {
                 repo,
@@ -108,8 +109,6 @@ fn meaning(reply: Box<Reply>, subject: &Subject, with_token: bool) -> HubError {
             },
             None => HubError::Status { operation, reply },
         },
-        // Without a code the Hub says 401 of what is missing as of what is private.
-        (_, 401) => HubError::RepositoryNotFound { repo, reply },
         (_, 403) => HubError::Forbidden { operation, reply },
         // A mirror that gives no code: the most specific thing that was asked for.
         (_, 404) => match (file, subject.revision.clone()) {

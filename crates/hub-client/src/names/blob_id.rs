@@ -55,13 +55,9 @@ impl BlobId {
     /// From an identifier without quotes; its form decides what it is.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        if let Some(digits) = HexDigits::parse(&text) {
-            Self::Sha256(digits)
-        } else if let Some(digits) = HexDigits::parse(&text) {
-            Self::GitSha1(digits)
-        } else {
-            Self::Opaque(text)
-        }
+        let sha256 = HexDigits::<64>::parse(&text).map(Self::Sha256);
+        let git = || HexDigits::<40>::parse(&text).map(Self::GitSha1);
+        sha256.or_else(git).unwrap_or(Self::Opaque(text))
     }
 
     /// From an `ETag` header: the prefix `W/` and the quotes are taken off. `None` if nothing is

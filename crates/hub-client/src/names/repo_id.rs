@@ -28,7 +28,7 @@ fn check(text: &str) -> Result<(), &'static str> {
     if text.contains("--") || text.contains("..") {
         return Err("it must not hold \"--\" or \"..\"");
     }
-    if text.ends_with(".git") {
+    if text.strip_suffix(".git").is_some() {
         return Err("it must not end in \".git\"");
     }
     for part in owner.into_iter().chain([name]) {

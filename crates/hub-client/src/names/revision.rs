@@ -39,7 +39,7 @@ fn check(text: &str) -> Result<(), &'static str> {
         if part.starts_with('.') || part.ends_with('.') {
             return Err("no part of it begins or ends with a dot");
         }
-        if part.ends_with(".lock") {
+        if part.strip_suffix(".lock").is_some() {
             return Err("no part of it ends in \".lock\"");
         }
     }
