@@ -21,7 +21,7 @@ struct Layer {
 }
 
 /// From the lowest to the highest. Each crate of the workspace has its line.
-const LAYERS: [Layer; 10] = [
+const LAYERS: [Layer; 12] = [
     Layer {
         name: "engine-core",
         ours: &[],
@@ -35,6 +35,16 @@ const LAYERS: [Layer; 10] = [
     Layer {
         name: "model-files",
         ours: &[],
+        never: &["tokio", "reqwest", "mlx-rs", "tokenizers"],
+    },
+    Layer {
+        name: "hub-client",
+        ours: &[],
+        never: &["mlx-rs", "tokenizers"],
+    },
+    Layer {
+        name: "registry",
+        ours: &["engine-core", "model-arch"],
         never: &["tokio", "reqwest", "mlx-rs", "tokenizers"],
     },
     Layer {

@@ -1,5 +1,7 @@
 //! Model cards.
 
+use std::fmt::Write as _;
+
 use hub_client::{HubError, ModelCard};
 use wiremock::{MockServer, ResponseTemplate};
 
@@ -72,7 +74,7 @@ fn aliases_that_would_fill_the_memory_are_a_problem_and_no_more() {
     let mut yaml = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..30 {
         let below = format!("*a{}, ", level - 1).repeat(9);
-        yaml.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+        writeln!(yaml, "a{level}: &a{level} [{below}]").unwrap();
     }
     let card = ModelCard::parse(&format!("---\n{yaml}---\nText"));
     assert!(card.problem.is_some());

@@ -8,7 +8,7 @@ use super::server::{
     COMMIT, GIT_SHA1, SHA256, client, json as answer, main_branch, on_get, redirect, repo, requests,
 };
 
-fn info(siblings: serde_json::Value) -> serde_json::Value {
+fn info(siblings: &serde_json::Value) -> serde_json::Value {
     json!({
         "_id": "621ff", "id": "org/name", "sha": COMMIT, "author": "org",
         "lastModified": "2025-04-28T00:00:00.000Z", "createdAt": "2025-04-27T00:00:00.000Z",
@@ -33,7 +33,7 @@ async fn every_field_is_read() {
     on_get(
         &server,
         "/api/models/org/name/revision/main",
-        answer(info(siblings)),
+        answer(info(&siblings)),
     )
     .await;
     let info = client(&server)
@@ -81,7 +81,7 @@ async fn masked_hashes_are_unknown() {
     on_get(
         &server,
         "/api/models/org/name/revision/main",
-        answer(info(siblings)),
+        answer(info(&siblings)),
     )
     .await;
     let info = client(&server)
@@ -97,7 +97,7 @@ async fn masked_hashes_are_unknown() {
 async fn a_revision_is_one_part_of_the_address() {
     let server = MockServer::start().await;
     let route = "/api/models/org/name/revision/refs%2Fpr%2F1";
-    on_get(&server, route, answer(info(json!([])))).await;
+    on_get(&server, route, answer(info(&json!([])))).await;
     let revision: Revision = "refs/pr/1".parse().unwrap();
     client(&server)
         .model_info(&repo(), &revision)
@@ -113,7 +113,7 @@ async fn a_hostile_name_spoils_the_answer() {
     on_get(
         &server,
         "/api/models/org/name/revision/main",
-        answer(info(siblings)),
+        answer(info(&siblings)),
     )
     .await;
     let error = client(&server).model_info(&repo(), &main_branch()).await;
@@ -135,7 +135,7 @@ async fn a_renamed_model_is_found_under_its_new_name() {
     on_get(
         &server,
         "/api/models/org/name/revision/main",
-        answer(info(json!([]))),
+        answer(info(&json!([]))),
     )
     .await;
     let old = "old/name".parse().unwrap();

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    fmt::Write as _,
     io::Write,
     sync::{Arc, Mutex},
 };
@@ -55,7 +56,7 @@ fn shown(error: &HubError) -> String {
     );
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(&format!(" {error} {error:?}"));
+        write!(text, " {error} {error:?}").unwrap();
         cause = error.source();
     }
     text
