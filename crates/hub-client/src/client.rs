@@ -99,7 +99,7 @@ impl HubClient {
     }
 }
 
-/// The longest answer that pages of lists may have is the same.
+/// A page of a list, which is as long as any other JSON at most.
 pub(crate) async fn body_of_page(answer: Answer<'_>) -> Result<Vec<u8>, HubError> {
     answer.body(MOST_JSON).await
 }

@@ -260,3 +260,35 @@ fn refused(call: &Call, target: &str, reason: &'static str) -> HubError {
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follow(from: &str, to: &str) -> Result<(), HubError> {
+        let url = |text| Url::parse(text).unwrap();
+        let call = Call::get(url(from), Subject::new("ask"));
+        check_target(&call, &call.url, &url(to))
+    }
+
+    #[test]
+    fn a_redirect_never_gives_up_encryption() {
+        let refused = follow("https://hub.example/a", "http://hub.example/a?X=s1gned");
+        let error = refused.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a redirect to http://hub.example/a was refused while trying to ask: it gives up encryption"
+        );
+        follow("https://hub.example/a", "https://cdn.example/a").unwrap();
+        follow("http://localhost/a", "http://localhost:81/a").unwrap();
+        follow("http://localhost/a", "https://cdn.example/a").unwrap();
+    }
+
+    #[test]
+    fn the_header_with_the_token_is_marked_as_secret() {
+        let token = Token::new("hf_x").unwrap();
+        let (_, header) = authorization(token).unwrap();
+        assert!(header.is_sensitive());
+        assert_eq!(header, "Bearer hf_x");
+    }
+}
