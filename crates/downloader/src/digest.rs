@@ -36,7 +36,9 @@ impl Digest {
             Self::Sha256(bytes) => bytes,
             Self::GitSha1(bytes) => bytes,
         };
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 
     /// A computation of the same kind, for content of `size` bytes.

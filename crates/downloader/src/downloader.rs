@@ -53,8 +53,8 @@ impl Downloader {
         DownloaderBuilder::new(cache.into())
     }
 
-    pub(crate) fn with_options(cache: PathBuf, options: Options) -> Result<Self, Error> {
-        let cache = std::path::absolute(&cache).map_err(|e| Error::io("find", &cache, e))?;
+    pub(crate) fn with_options(cache: &Path, options: Options) -> Result<Self, Error> {
+        let cache = std::path::absolute(cache).map_err(|e| Error::io("find", cache, e))?;
         let client = transfer::client(&options).map_err(|source| Error::Client { source })?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -77,7 +77,7 @@ impl Downloader {
     ///
     /// [`Error::Interrupted`] if there is no tokio runtime.
     pub fn start(&self, plan: Plan) -> Result<Download, Error> {
-        self.start_with(plan, CancellationToken::new())
+        self.start_with(plan, &CancellationToken::new())
     }
 
     /// Begins a download that `token` cancels too.
@@ -85,7 +85,7 @@ impl Downloader {
     /// # Errors
     ///
     /// [`Error::Interrupted`] if there is no tokio runtime.
-    pub fn start_with(&self, plan: Plan, token: CancellationToken) -> Result<Download, Error> {
+    pub fn start_with(&self, plan: Plan, token: &CancellationToken) -> Result<Download, Error> {
         let runtime = Handle::try_current().map_err(|_| Error::Interrupted)?;
         Ok(Download::spawn(
             &runtime,

@@ -165,7 +165,7 @@ impl DownloaderBuilder {
         if options.stall_timeout.is_zero() || options.connect_timeout.is_zero() {
             return invalid("timeouts", "they have to be longer than nothing");
         }
-        Downloader::with_options(self.cache, self.options)
+        Downloader::with_options(&self.cache, self.options)
     }
 }
 

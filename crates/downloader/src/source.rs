@@ -65,12 +65,14 @@ impl Location {
     /// Says the content's ETag, as its service writes it.
     ///
     /// For a file whose digest the plan does not know, it is the identity of the content.
+    #[must_use]
     pub fn etag(mut self, etag: impl Into<String>) -> Self {
         self.etag = Some(etag.into());
         self
     }
 
     /// Says the content's size in bytes.
+    #[must_use]
     pub fn size(mut self, size: u64) -> Self {
         self.size = Some(size);
         self

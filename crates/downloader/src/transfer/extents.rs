@@ -48,6 +48,10 @@ impl Extents {
     /// The parts of `range` that are not there.
     pub(crate) fn gaps(&self, range: Range<u64>) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();
+        // The search below would panic on it.
+        if range.is_empty() {
+            return gaps;
+        }
         let mut at = range.start;
         let before = self.ranges.range(..=range.start).next_back();
         let after = self.ranges.range(range.start.saturating_add(1)..range.end);
