@@ -172,9 +172,10 @@ impl DownloaderBuilder {
 impl Options {
     /// How many bytes a connection gathers before it writes them and their record.
     ///
-    /// All connections of one file together stay within one part.
+    /// All connections of one file together stay within half a part: each may hold as much again
+    /// while it is being written, and what the operating system has received comes on top.
     pub(crate) fn flush_size(&self) -> usize {
-        let share = self.part_size / self.connections as u64;
+        let share = self.part_size / (4 * self.connections as u64);
         share.clamp(1 << 10, 1 << 20) as usize
     }
 }

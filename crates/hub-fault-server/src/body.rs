@@ -155,11 +155,8 @@ impl Reply<'_> {
         chunked: bool,
     ) -> io::Result<Ended> {
         let rate = self.state.settings.bytes_per_second;
-        let piece = if rate.is_some() || self.state.settings.send_buffer.is_some() {
-            8 << 10
-        } else {
-            256 << 10
-        };
+        // A few milliseconds' worth, so that what is under way is little.
+        let piece = rate.map_or(256 << 10, |rate| (rate / 250).clamp(1 << 10, 256 << 10)) as usize;
         let stop = match self.fault {
             Some(Fault::Cut { after, .. } | Fault::Stall { after }) => after.min(length),
             _ => length,

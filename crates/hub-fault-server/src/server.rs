@@ -70,7 +70,9 @@ impl State {
     pub(crate) fn fault(&self, stage: Stage, path: &str, length: u64) -> Option<Fault> {
         let mut changing = self.lock();
         let fault = changing.script.next(stage, path, length);
-        changing.stats.faults += u64::from(fault.is_some());
+        if let Some(fault) = &fault {
+            changing.stats.faults.push((path.to_owned(), fault.clone()));
+        }
         fault
     }
 

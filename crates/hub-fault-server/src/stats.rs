@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::Fault;
+
 /// Counts since the server started, or since they were last reset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -13,8 +15,8 @@ pub struct Stats {
     pub connections: u64,
     /// Requests to the second host that carried a token.
     pub leaked_tokens: u64,
-    /// Faults that have struck.
-    pub faults: u64,
+    /// The faults that have struck, with the file or the URL's path, in order.
+    pub faults: Vec<(String, Fault)>,
 }
 
 /// Counts for one file.
@@ -60,7 +62,7 @@ impl Stats {
             "api_requests": self.api_requests,
             "connections": self.connections,
             "leaked_tokens": self.leaked_tokens,
-            "faults": self.faults,
+            "faults": self.faults.len(),
             "bytes": self.bytes(),
             "gets": self.gets(),
             "heads": self.heads(),

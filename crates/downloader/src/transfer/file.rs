@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use super::{
     Run, blocking,
     hashing::Following,
-    partial::Partial,
+    partial::{Partial, remove_leftovers},
     parts::{Fault, Transfer, TransferState},
     place::{Place, Whereabouts},
 };
@@ -200,10 +200,15 @@ impl FileJob<'_> {
     }
 
     async fn has_blob(&self, name: &BlobName, size: Option<u64>) -> Result<bool, Error> {
-        let blob = self.destination.layout.blob(name);
+        let (layout, name) = (self.destination.layout.clone(), name.clone());
         blocking(move || {
-            Ok(fs::metadata(&blob)
-                .is_ok_and(|b| b.is_file() && size.is_none_or(|size| size == b.len())))
+            let there = fs::metadata(layout.blob(&name))
+                .is_ok_and(|b| b.is_file() && size.is_none_or(|size| size == b.len()));
+            if there {
+                // A process may have been killed between giving the blob its name and this.
+                remove_leftovers(&layout, &name);
+            }
+            Ok(there)
         })
         .await
     }
@@ -237,12 +242,18 @@ impl FileJob<'_> {
             verifiable: following.is_some(),
             state,
         };
-        transfer.complete(self.listener).await?;
-        self.tally.set_state(FileState::Verifying);
-        match following {
-            Some(following) => Ok(following.finish().await?),
-            None => Ok(None),
+        let completed = transfer.complete(self.listener).await;
+        match completed {
+            Ok(()) => self.tally.set_state(FileState::Verifying),
+            Err(_) => partial.close(),
         }
+        // Waited for even after a fault: whoever comes next may want the partial file.
+        let digest = match following {
+            Some(following) => following.finish().await,
+            None => Ok(None),
+        };
+        completed?;
+        Ok(digest?)
     }
 
     async fn publish(

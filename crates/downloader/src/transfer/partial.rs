@@ -309,9 +309,7 @@ impl Partial {
         }
         sync_folder(&layout.blobs());
         remove(&self.journal_path);
-        for left in leftovers(layout, blob) {
-            remove(&left);
-        }
+        remove_leftovers(layout, blob);
         Ok(true)
     }
 
@@ -491,6 +489,13 @@ fn leftovers(layout: &RepoLayout, blob: &BlobName) -> Vec<PathBuf> {
         })
         .map(|entry| entry.path())
         .collect()
+}
+
+/// Removes everything unfinished of a blob that is there.
+pub(crate) fn remove_leftovers(layout: &RepoLayout, blob: &BlobName) {
+    for left in leftovers(layout, blob) {
+        remove(&left);
+    }
 }
 
 fn new_paths(layout: &RepoLayout, blob: &BlobName) -> (PathBuf, PathBuf) {

@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -42,6 +42,8 @@ pub(crate) struct TransferState {
     /// It sends whole files only.
     whole_files_only: AtomicBool,
     ignored_once: AtomicBool,
+    /// How often a whole file was asked for in a row without a new byte.
+    fruitless: AtomicUsize,
     /// The `ETag` of the bytes, where it is all that tells one content from another.
     pub(crate) body_etag: Mutex<Option<String>>,
 }
@@ -187,6 +189,7 @@ impl Transfer<'_> {
                 Asked::Part { start, end: None }
             };
             let (new, result) = self.request(&asked, None, &|| (), listener).await;
+            let result = self.reconsider(whole_only, new, result);
             match self.settle(new, result, &mut tries, listener).await {
                 Err(Fault::RangeIgnored) => {
                     self.state.whole_files_only.store(true, Ordering::Relaxed);
@@ -195,6 +198,30 @@ impl Transfer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// After a failed request for the whole file: another part of the service may know ranges, and
+    /// would save bytes. A server that never gets to the end is given up.
+    fn reconsider(
+        &self,
+        whole_only: bool,
+        new: u64,
+        result: Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let Err(Fault::Again { error, after }) = result else {
+            return result;
+        };
+        if whole_only {
+            self.state.whole_files_only.store(false, Ordering::Relaxed);
+            if new > 0 {
+                self.state.fruitless.store(0, Ordering::Relaxed);
+            }
+            let times = self.state.fruitless.fetch_add(1, Ordering::Relaxed);
+            if times >= self.run.options().attempts {
+                return Err(Fault::Fatal(error));
+            }
+        }
+        Err(Fault::Again { error, after })
     }
 
     /// Waits before the next try, or gives up.

@@ -2,7 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+
+mod chaos;
+mod child;
+mod control;
+mod disk_full;
+mod hostile;
 mod hub;
+mod kill;
 mod layout;
 mod resume;
+mod sharing;
 mod support;
