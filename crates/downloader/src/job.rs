@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Controller, Error, FilePath, Plan, Progress, ProgressStream,
-    cache::{self, RepoLayout},
+    cache::{self, InUse, RepoLayout},
     downloader::preview,
     progress::{INTERVAL, Meter, Tally},
     transfer::{Came, Destination, Run, Shared, blocking, fetch_file},
@@ -136,6 +136,9 @@ async fn work(run: &Run, plan: &Plan) -> Result<Snapshot, Error> {
     let (made, commit) = (layout.clone(), plan.commit.clone());
     blocking(move || made.create(&commit)).await?;
 
+    let used = layout.clone();
+    let _in_use = blocking(move || Ok(InUse::begin(&used))).await?;
+
     let listener = run.controller.listen(run.controller.token().child_token());
     let mut fetching = stream::iter(0..plan.files.len())
         .map(|index| {
@@ -177,7 +180,11 @@ async fn work(run: &Run, plan: &Plan) -> Result<Snapshot, Error> {
 
     let (refs, commit) = (plan.refs.clone(), plan.commit.clone());
     let path = layout.snapshot(&plan.commit);
-    blocking(move || refs.iter().try_for_each(|name| layout.write_ref(name, &commit))).await?;
+    blocking(move || {
+        cache::mark_used(&layout, &commit);
+        refs.iter().try_for_each(|name| layout.write_ref(name, &commit))
+    })
+    .await?;
     Ok(Snapshot {
         path,
         files: files.into_iter().map(|(_, file)| file).collect(),

@@ -14,6 +14,10 @@ mod selection;
 mod source;
 mod transfer;
 
+pub use cache::{
+    Cache, CacheContents, CacheWarning, CachedFile, CachedRepo, CachedRevision, CleanUp,
+    CleanUpReport, Finding, InUse, Removal, RemovalKind, Verification, VerifiedFile,
+};
 pub use control::Controller;
 pub use digest::Digest;
 pub use downloader::{Downloader, FilePreview, Preview};

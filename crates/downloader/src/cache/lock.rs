@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{RepoLayout, layout::PARTIAL_SUFFIX};
+use super::{RepoLayout, layout::PARTIAL_SUFFIX, scan::on_disk};
 use crate::{BlobName, Error};
 
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -95,22 +95,10 @@ impl Others {
                 continue;
             }
             if let Ok(about) = entry.metadata() {
-                others.bytes = others.bytes.max(allocated(&about));
+                others.bytes = others.bytes.max(on_disk(&about));
                 others.newest = others.newest.max(about.modified().ok());
             }
         }
         others
     }
-}
-
-/// The bytes of a file that are there: partial files have holes.
-#[cfg(unix)]
-fn allocated(about: &fs::Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    about.len().min(about.blocks().saturating_mul(512))
-}
-
-#[cfg(not(unix))]
-fn allocated(about: &fs::Metadata) -> u64 {
-    about.len()
 }

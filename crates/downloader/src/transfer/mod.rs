@@ -18,7 +18,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::Semaphore;
 
 pub(crate) use file::{Came, Destination, fetch_file, visible_size};
-pub(crate) use partial::resumable;
+pub(crate) use partial::{owner_of_partial, resumable};
 pub(crate) use request::client;
 
 use crate::{Error, control::Controller, options::Options, progress::Tally};

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     BlobName, Error,
-    cache::{JOURNAL_SUFFIX, PARTIAL_SUFFIX, RepoLayout, random_id, sync_folder},
+    cache::{JOURNAL_SUFFIX, Owner, PARTIAL_SUFFIX, RepoLayout, random_id, sync_folder},
 };
 
 /// How much is read at once where a file is checked.
@@ -431,6 +431,17 @@ impl Candidate {
 pub(crate) fn resumable(layout: &RepoLayout, blob: &BlobName, size: Option<u64>) -> u64 {
     let found = candidates(layout, blob, size).unwrap_or_default();
     found.iter().map(Candidate::bytes).max().unwrap_or(0)
+}
+
+/// Whose a partial file or a journal is; `None` where that can't be read.
+pub(crate) fn owner_of_partial(path: &Path) -> Option<Owner> {
+    let name = path.file_name()?.to_str()?;
+    let stem = name
+        .strip_suffix(PARTIAL_SUFFIX)
+        .or_else(|| name.strip_suffix(JOURNAL_SUFFIX))?;
+    let journal = fs::read(path.with_file_name(format!("{stem}{JOURNAL_SUFFIX}"))).ok()?;
+    let contents = journal::read(&String::from_utf8_lossy(&journal))?;
+    Some(contents.header.owner)
 }
 
 /// The partial files of a blob that have a journal which fits.

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+mod care;
 mod chaos;
 mod child;
 mod control;
