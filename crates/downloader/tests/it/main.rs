@@ -13,6 +13,7 @@ mod hostile;
 mod hub;
 mod kill;
 mod layout;
+mod python;
 mod resume;
 mod sharing;
 mod support;
