@@ -7,6 +7,7 @@
 mod demo;
 mod deps;
 mod digest;
+mod environment;
 mod error;
 mod layout;
 mod metadata;

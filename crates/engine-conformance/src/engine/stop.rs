@@ -21,28 +21,49 @@ pub(super) const CASES: &[Case<Subject>] = cases![
 /// No model writes this.
 const NEVER_WRITTEN: &str = "\u{1}\u{2}";
 
-/// Texts of the answer that lie across the borders of tokens, a short and a long one at each of
-/// some borders.
+/// Texts of the answer that lie across the border behind its first `border` tokens: a short and a
+/// long one, or none if characters lie across it too.
+fn texts_across(engine: &dyn Engine, answer: &Answer, border: usize) -> CaseResult<Vec<String>> {
+    let mut texts = Vec::new();
+    let before = engine
+        .detokenize(&answer.tokens[..border])
+        .or_fail("detokenize")?;
+    // A border inside a character is none in the text.
+    let Some(after) = answer.text.strip_prefix(before.as_str()) else {
+        return Ok(texts);
+    };
+    if before.is_empty() || after.is_empty() {
+        return Ok(texts);
+    }
+    for (back, forth) in [(1, 1), (3, 6)] {
+        let skipped = before.chars().count().saturating_sub(back);
+        let mut text: String = before.chars().skip(skipped).collect();
+        text.extend(after.chars().take(forth));
+        if !text.contains(REPLACEMENT) {
+            texts.push(text);
+        }
+    }
+    Ok(texts)
+}
+
+/// Texts of the answer that lie across borders of tokens, at a few places.
 fn texts_across_borders(engine: &dyn Engine, answer: &Answer) -> CaseResult<Vec<String>> {
     let mut texts = Vec::new();
     let len = answer.tokens.len();
-    for border in [len / 4, len / 2, len * 3 / 4] {
-        let before = engine
-            .detokenize(&answer.tokens[..border])
-            .or_fail("detokenize")?;
-        // A border inside a character is none in the text.
-        let Some(after) = answer.text.strip_prefix(before.as_str()) else {
-            continue;
-        };
-        for (back, forth) in [(1, 1), (3, 6)] {
-            let skipped = before.chars().count().saturating_sub(back);
-            let mut text: String = before.chars().skip(skipped).collect();
-            text.extend(after.chars().take(forth));
-            if !text.is_empty() && !text.contains(REPLACEMENT) {
-                texts.push(text);
+    for wanted in [len / 4, len / 2, len * 3 / 4] {
+        // The nearest border that suits.
+        let mut borders: Vec<usize> = (1..len).collect();
+        borders.sort_by_key(|border| border.abs_diff(wanted));
+        for border in borders {
+            let found = texts_across(engine, answer, border)?;
+            if !found.is_empty() {
+                texts.extend(found);
+                break;
             }
         }
     }
+    texts.sort();
+    texts.dedup();
     ensure!(
         !texts.is_empty(),
         "no border of tokens in {:?} suits a stop string; give the suite other prompts",

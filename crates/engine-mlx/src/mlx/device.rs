@@ -119,9 +119,6 @@ impl Device {
 
 /// How many streams a model divides its work among on the processor.
 fn cores() -> usize {
-    if let Ok(n) = std::env::var("LANES") {
-        return n.parse().unwrap_or(1);
-    }
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_STREAMS))
 }
 

@@ -24,3 +24,14 @@ impl Allocator {
 pub(super) fn release_pool() -> MlxResult<()> {
     mlx_rs::memory::clear_cache()
 }
+
+/// Gives back what is kept for reuse when it is dropped.
+#[derive(Debug)]
+pub(super) struct PoolRelease;
+
+impl Drop for PoolRelease {
+    fn drop(&mut self) {
+        // Memory that is not given back now is given back by the next model.
+        let _ = release_pool();
+    }
+}

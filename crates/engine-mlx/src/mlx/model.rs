@@ -18,7 +18,7 @@ use super::{
     device::Device,
     exception::{Doing, MlxResult},
     kv_cache::{KvCache, STEP, StepCache},
-    memory::{Allocator, release_pool},
+    memory::{Allocator, PoolRelease, release_pool},
     room::ensure_room,
     sequences::Sequences,
     slices,
@@ -37,7 +37,10 @@ pub struct MlxModel {
     choices: Choices,
     /// Tokens computed since unused memory was last given back.
     since_release: usize,
-    cache_limit: Option<CacheLimit>,
+    // Stands for as long as the model.
+    _cache_limit: Option<CacheLimit>,
+    // Behind all that holds memory, which it gives back.
+    _pool: PoolRelease,
     // Last: its streams outlive everything that was computed on them.
     device: Device,
 }
@@ -64,7 +67,8 @@ impl MlxModel {
             sequences: Sequences::new(parts.sizes.layers),
             choices: Choices::default(),
             since_release: 0,
-            cache_limit: parts.cache_limit,
+            _cache_limit: parts.cache_limit,
+            _pool: PoolRelease,
             device: parts.device,
         }
     }
@@ -111,6 +115,11 @@ impl MlxModel {
         outputs: &[&Array],
         evaluate: impl FnOnce(&[&Array]) -> MlxResult<()>,
     ) -> Result<()> {
+        if self.device.is_cpu() {
+            // The processor has no queue worth filling, and while the last step runs it holds the
+            // caches, which would have to be copied.
+            self.device.synchronize().doing(STEP_IN_WORDS)?;
+        }
         for (run, caches) in batch.runs.iter().zip(caches) {
             self.sequences.get_mut(run.sequence)?.replace_caches(caches);
         }
@@ -213,11 +222,6 @@ impl MlxModel {
             return Ok(Vec::new());
         };
         drop(hidden);
-        if self.device.is_cpu() {
-            // The processor has no queue worth filling, and while the last step runs it holds the
-            // caches, which would have to be copied.
-            self.device.synchronize().doing(STEP_IN_WORDS)?;
-        }
         self.evaluate(batch, caches, &[&chosen, &best], |arrays| {
             async_eval(arrays.iter().copied())
         })?;
@@ -371,15 +375,9 @@ impl Model for MlxModel {
 }
 
 impl Drop for MlxModel {
-    /// Gives everything back, the pool included.
+    /// Work that is under way holds memory. What it could fail with nobody waits for.
     fn drop(&mut self) {
-        // Work that is under way holds memory. What it could fail with nobody waits for.
         let _ = self.device.synchronize();
-        self.sequences = Sequences::new(0);
-        self.choices = Choices::default();
-        self.decoder.blocks.clear();
-        self.cache_limit = None;
-        let _ = release_pool();
     }
 }
 

@@ -54,7 +54,9 @@ pub(crate) fn byte_level() -> Value {
     push("<s>".into());
     push("</s>".into());
     let bytes = byte_characters();
-    bytes.iter().for_each(|byte| push(byte.to_string()));
+    for byte in &bytes {
+        push(byte.to_string());
+    }
     let pieces = |bytes_of: &[u8]| -> String {
         bytes_of
             .iter()
