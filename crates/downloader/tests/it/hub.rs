@@ -61,7 +61,11 @@ impl Hub {
     }
 
     async fn json(&self, path: &str) -> Result<Value, BoxError> {
-        let response = self.client.get(format!("{}{path}", self.url)).send().await?;
+        let response = self
+            .client
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await?;
         let bytes = response.error_for_status()?.bytes().await?;
         Ok(serde_json::from_slice(&bytes)?)
     }

@@ -8,3 +8,5 @@ mod engine;
 mod handles;
 mod load;
 mod mock;
+#[cfg(feature = "hub")]
+mod store;
