@@ -61,7 +61,38 @@ pub struct StoredModel {
     in_use: Option<InUse>,
 }
 
+impl From<ModelConfiguration> for StoredModel {
+    fn from(configuration: ModelConfiguration) -> Self {
+        Self {
+            configuration,
+            commit: None,
+            in_use: None,
+        }
+    }
+}
+
 impl StoredModel {
+    /// What lies at a path of this machine, with what its own files say of it. No store is needed.
+    ///
+    /// # Errors
+    /// [`StoreError::BadFile`] if a configuration can't be read. A path with nothing at it is left
+    /// for the load to complain about.
+    pub fn at(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        let named = ModelConfiguration::from_path(&path);
+        if !path.join("config.json").is_file() {
+            return Ok(named.into());
+        }
+        let model = NamedModel::Local {
+            path: path.clone(),
+            entry: None,
+        };
+        let entry = description::entry_of(&model, &path)?;
+        let mut configuration = entry.configuration(path);
+        configuration.name = named.name;
+        Ok(configuration.into())
+    }
+
     pub(crate) fn into_parts(self) -> (ModelConfiguration, Option<InUse>) {
         (self.configuration, self.in_use)
     }
@@ -141,15 +172,11 @@ impl ModelStore {
     pub async fn open_cached(&self, model: &NamedModel) -> Result<Option<StoredModel>, StoreError> {
         let (repo, revision) = match model {
             NamedModel::Local { path, entry } => {
-                let configuration = match entry {
-                    Some(entry) => entry.configuration(path),
-                    None => ModelConfiguration::from_path(path),
+                let path = path.clone();
+                return match entry {
+                    Some(entry) => Ok(Some(entry.configuration(path).into())),
+                    None => blocking(move || StoredModel::at(path)).await.map(Some),
                 };
-                return Ok(Some(StoredModel {
-                    configuration,
-                    commit: None,
-                    in_use: None,
-                }));
             }
             NamedModel::Hub { repo, revision, .. } => (repo.clone(), revision.clone()),
         };

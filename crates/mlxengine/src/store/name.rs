@@ -43,10 +43,9 @@ impl NamedModel {
     /// [`HubError::InvalidName`](hub_client::HubError::InvalidName).
     pub fn find(name: &str, registry: &Registry) -> Result<Self, StoreError> {
         let name = name.trim();
-        let path = Path::new(name);
-        if looks_like_a_path(name) || (!name.is_empty() && path.exists()) {
+        if Self::is_path(name) {
             return Ok(Self::Local {
-                path: path.to_path_buf(),
+                path: PathBuf::from(name),
                 entry: None,
             });
         }
@@ -65,6 +64,13 @@ impl NamedModel {
             }),
             Err(unknown) => Err(unknown.into()),
         }
+    }
+
+    /// Whether a name is a path of this machine: it exists, is absolute, or begins with `.` or `~/`.
+    pub fn is_path(name: &str) -> bool {
+        let path = Path::new(name);
+        let looks_so = path.is_absolute() || name.starts_with('.') || name.starts_with("~/");
+        looks_so || (!name.is_empty() && path.exists())
     }
 
     fn from_entry(entry: &ModelEntry, asked: Option<Revision>) -> Result<Self, StoreError> {
@@ -135,8 +141,4 @@ impl fmt::Display for NamedModel {
             Self::Hub { repo, revision, .. } => write!(f, "{repo}@{revision}"),
         }
     }
-}
-
-fn looks_like_a_path(name: &str) -> bool {
-    Path::new(name).is_absolute() || name.starts_with('.') || name.starts_with("~/")
 }
