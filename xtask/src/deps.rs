@@ -21,7 +21,7 @@ struct Layer {
 }
 
 /// From the lowest to the highest. Each crate of the workspace has its line.
-const LAYERS: [Layer; 10] = [
+const LAYERS: [Layer; 12] = [
     Layer {
         name: "engine-core",
         ours: &[],
@@ -36,6 +36,16 @@ const LAYERS: [Layer; 10] = [
         name: "model-files",
         ours: &[],
         never: &["tokio", "reqwest", "mlx-rs", "tokenizers"],
+    },
+    Layer {
+        name: "downloader",
+        ours: &[],
+        never: &["mlx-rs", "tokenizers", "hf-hub"],
+    },
+    Layer {
+        name: "hub-fault-server",
+        ours: &[],
+        never: &["reqwest", "mlx-rs", "tokenizers"],
     },
     Layer {
         name: "engine-conformance",

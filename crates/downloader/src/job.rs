@@ -182,7 +182,8 @@ async fn work(run: &Run, plan: &Plan) -> Result<Snapshot, Error> {
     let path = layout.snapshot(&plan.commit);
     blocking(move || {
         cache::mark_used(&layout, &commit);
-        refs.iter().try_for_each(|name| layout.write_ref(name, &commit))
+        refs.iter()
+            .try_for_each(|name| layout.write_ref(name, &commit))
     })
     .await?;
     Ok(Snapshot {

@@ -80,7 +80,9 @@ impl RepoFolder {
             parts.next(),
             Some("models" | "datasets" | "spaces" | "kernels")
         ) {
-            return Err(refuse("it must begin with models--, datasets--, spaces-- or kernels--"));
+            return Err(refuse(
+                "it must begin with models--, datasets--, spaces-- or kernels--",
+            ));
         }
         let mut count = 0;
         for part in parts {
@@ -206,7 +208,9 @@ fn check_relative_path(path: &str) -> Result<(), &'static str> {
             _ if segment.ends_with(['.', ' ']) => {
                 return Err("a segment ends with a dot or a space, which Windows drops");
             }
-            _ if is_windows_device(segment) => return Err("a segment is a device's name on Windows"),
+            _ if is_windows_device(segment) => {
+                return Err("a segment is a device's name on Windows");
+            }
             _ => {}
         }
     }

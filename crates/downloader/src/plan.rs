@@ -106,7 +106,12 @@ impl Plan {
         for file in &files {
             let parents = file.path.as_str().match_indices('/').map(|(at, _)| at);
             for at in parents {
-                if file.path.as_str().get(..at).is_some_and(|p| paths.contains(p)) {
+                if file
+                    .path
+                    .as_str()
+                    .get(..at)
+                    .is_some_and(|p| paths.contains(p))
+                {
                     return Err(PlanError::FileAndFolder {
                         path: file.path.clone(),
                     });

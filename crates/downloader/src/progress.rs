@@ -92,13 +92,14 @@ pub struct ProgressStream {
 
 impl ProgressStream {
     pub(crate) fn new(receiver: watch::Receiver<Progress>) -> Self {
-        let states = futures_util::stream::unfold((receiver, true), |(mut receiver, first)| async move {
-            if !first && receiver.changed().await.is_err() {
-                return None;
-            }
-            let now = receiver.borrow_and_update().clone();
-            Some((now, (receiver, false)))
-        });
+        let states =
+            futures_util::stream::unfold((receiver, true), |(mut receiver, first)| async move {
+                if !first && receiver.changed().await.is_err() {
+                    return None;
+                }
+                let now = receiver.borrow_and_update().clone();
+                Some((now, (receiver, false)))
+            });
         Self {
             states: Box::pin(states),
         }
@@ -181,7 +182,10 @@ impl FileTally {
             path: self.path.clone(),
             bytes: self.bytes.load(Ordering::Relaxed),
             size: (size != UNKNOWN).then_some(size),
-            state: FileState::ALL.get(state).copied().unwrap_or(FileState::Queued),
+            state: FileState::ALL
+                .get(state)
+                .copied()
+                .unwrap_or(FileState::Queued),
         }
     }
 }
@@ -209,14 +213,15 @@ impl Meter {
         let total: Option<u64> = files.iter().map(|file| file.size).sum();
         let received = self.tally.received();
         let bytes_per_second = self.speed(now, received);
-        let time_left = total
-            .map(|total| total.saturating_sub(bytes))
-            .and_then(|left| match left {
-                0 => Some(Duration::ZERO),
-                _ if paused => None,
-                // No time for a speed of nothing.
-                left => Duration::try_from_secs_f64(left as f64 / bytes_per_second).ok(),
-            });
+        let time_left =
+            total
+                .map(|total| total.saturating_sub(bytes))
+                .and_then(|left| match left {
+                    0 => Some(Duration::ZERO),
+                    _ if paused => None,
+                    // No time for a speed of nothing.
+                    left => Duration::try_from_secs_f64(left as f64 / bytes_per_second).ok(),
+                });
         Progress {
             bytes,
             total,
@@ -257,7 +262,9 @@ mod tests {
 
     #[test]
     fn speed_and_time_left_follow_from_the_bytes_received() {
-        let source = Arc::new(FixedLocation::new(Location::new("http://localhost/").unwrap()));
+        let source = Arc::new(FixedLocation::new(
+            Location::new("http://localhost/").unwrap(),
+        ));
         let file = PlannedFile::new(FilePath::new("a").unwrap(), source).with_size(1000);
         let repo = RepoFolder::of_model("a/b").unwrap();
         let commit = Commit::new(&"0".repeat(40)).unwrap();
@@ -273,6 +280,9 @@ mod tests {
         let later = meter.read(start + Duration::from_secs(2), false);
         assert_eq!(later.bytes_per_second, 100.0);
         assert_eq!(later.time_left, Some(Duration::from_secs(5)));
-        assert_eq!((later.bytes, later.total, later.received), (500, Some(1000), 200));
+        assert_eq!(
+            (later.bytes, later.total, later.received),
+            (500, Some(1000), 200)
+        );
     }
 }

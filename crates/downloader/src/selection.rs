@@ -69,10 +69,7 @@ impl Selection {
     }
 }
 
-fn set<'a>(
-    patterns: impl IntoIterator<Item = &'a str>,
-    any_case: bool,
-) -> Result<GlobSet, Error> {
+fn set<'a>(patterns: impl IntoIterator<Item = &'a str>, any_case: bool) -> Result<GlobSet, Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         set.add(glob(pattern, any_case)?);

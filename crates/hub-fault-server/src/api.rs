@@ -33,9 +33,14 @@ pub(crate) fn answer(state: &State, request: &Request) -> Answer {
         }
         ["models", org, name, "tree", revision, folder @ ..] => {
             let folder = folder.join("/");
-            with_repo(state, request, org, name, Some(revision), |state, request, repo| {
-                tree(state, request, repo, &folder)
-            })
+            with_repo(
+                state,
+                request,
+                org,
+                name,
+                Some(revision),
+                |state, request, repo| tree(state, request, repo, &folder),
+            )
         }
         _ => Answer::error(404, "", "Not found"),
     }
@@ -94,12 +99,21 @@ fn search(state: &State, request: &Request) -> Answer {
         .filter(|repo| {
             let id = repo.id.to_lowercase();
             matches("search", &|text| id.contains(&text.to_lowercase()))
-                && matches("author", &|author| id.starts_with(&format!("{}/", author.to_lowercase())))
+                && matches("author", &|author| {
+                    id.starts_with(&format!("{}/", author.to_lowercase()))
+                })
                 && matches("filter", &|tag| repo.tags.iter().any(|t| t == tag))
         })
         .collect();
-    let number = |name| request.parameter(name).and_then(|n| n.parse::<usize>().ok());
-    let (from, limit) = (number("cursor").unwrap_or(0), number("limit").unwrap_or(1000));
+    let number = |name| {
+        request
+            .parameter(name)
+            .and_then(|n| n.parse::<usize>().ok())
+    };
+    let (from, limit) = (
+        number("cursor").unwrap_or(0),
+        number("limit").unwrap_or(1000),
+    );
     let page: Vec<Value> = found
         .iter()
         .skip(from)
@@ -108,7 +122,11 @@ fn search(state: &State, request: &Request) -> Answer {
         .collect();
     let mut answer = Answer::json(200, &json!(page));
     if from + limit < found.len() {
-        let mut next = format!("{}/api/models?cursor={}&limit={limit}", state.hub, from + limit);
+        let mut next = format!(
+            "{}/api/models?cursor={}&limit={limit}",
+            state.hub,
+            from + limit
+        );
         for (name, values) in &request.query {
             if !["cursor", "limit"].contains(&name.as_str()) {
                 for value in values {
@@ -116,13 +134,19 @@ fn search(state: &State, request: &Request) -> Answer {
                 }
             }
         }
-        answer.head = answer.head.header("Link", format!("<{next}>; rel=\"next\""));
+        answer.head = answer
+            .head
+            .header("Link", format!("<{next}>; rel=\"next\""));
     }
     answer
 }
 
 fn summary(repo: &Repo) -> Value {
-    let gated = if repo.gated { json!("auto") } else { json!(false) };
+    let gated = if repo.gated {
+        json!("auto")
+    } else {
+        json!(false)
+    };
     json!({
         "_id": "0", "id": repo.id, "modelId": repo.id, "sha": repo.commit, "private": false,
         "disabled": false, "gated": gated, "downloads": 42, "likes": 7, "tags": repo.tags,
@@ -206,9 +230,14 @@ fn tree(state: &State, request: &Request, repo: &Repo, folder: &str) -> Answer {
     let next = from + repo.page_size;
     if next < files.len() {
         let target = repo.next_link.clone().unwrap_or_else(|| {
-            format!("{}{}?recursive=true&cursor={next}", state.hub, request.raw_path)
+            format!(
+                "{}{}?recursive=true&cursor={next}",
+                state.hub, request.raw_path
+            )
         });
-        answer.head = answer.head.header("Link", format!("<{target}>; rel=\"next\""));
+        answer.head = answer
+            .head
+            .header("Link", format!("<{target}>; rel=\"next\""));
     }
     answer
 }

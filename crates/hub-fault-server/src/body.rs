@@ -166,13 +166,15 @@ impl Reply<'_> {
         let mut sent = 0;
         while sent < stop {
             let most = (stop - sent).min(piece as u64) as usize;
-            let read = self
-                .entry
-                .content
-                .read(self.start + sent, buffer.get_mut(..most).unwrap_or_default());
+            let read = self.entry.content.read(
+                self.start + sent,
+                buffer.get_mut(..most).unwrap_or_default(),
+            );
             let bytes = buffer.get_mut(..read).unwrap_or_default();
             if let Some(Fault::FlipByte { at }) = self.fault
-                && let Some(byte) = at.checked_sub(sent).and_then(|at| bytes.get_mut(at as usize))
+                && let Some(byte) = at
+                    .checked_sub(sent)
+                    .and_then(|at| bytes.get_mut(at as usize))
             {
                 *byte ^= 0x10;
             }
@@ -210,7 +212,10 @@ impl Reply<'_> {
         let mut head = head.header("Content-Encoding", "gzip");
         if self.is_part {
             let (last, total) = (self.end - 1, self.entry.content.length());
-            head = head.header("Content-Range", format!("bytes {}-{last}/{total}", self.start));
+            head = head.header(
+                "Content-Range",
+                format!("bytes {}-{last}/{total}", self.start),
+            );
         }
         let answer = Answer {
             head,

@@ -73,7 +73,9 @@ impl Content {
             return 0;
         };
         match &self.kind {
-            Kind::Bytes(bytes) => { copy_from(bytes, offset as usize, rest); }
+            Kind::Bytes(bytes) => {
+                copy_from(bytes, offset as usize, rest);
+            }
             Kind::Zeros(_) => rest.fill(0),
             Kind::Noise { block, .. } => {
                 let mut at = (offset % block.len() as u64) as usize;
@@ -141,5 +143,7 @@ fn copy_from(source: &[u8], at: usize, target: &mut [u8]) -> usize {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    bytes
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }

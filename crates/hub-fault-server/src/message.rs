@@ -33,7 +33,10 @@ impl Request {
 
     /// The first and the last byte asked for, both included; no last one for an open range.
     pub(crate) fn range(&self) -> Option<(u64, Option<u64>)> {
-        let (first, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        let (first, last) = self
+            .header("range")?
+            .strip_prefix("bytes=")?
+            .split_once('-')?;
         let last = match last {
             "" => None,
             last => Some(last.parse().ok()?),
@@ -196,7 +199,9 @@ impl Answer {
     }
 
     pub(crate) async fn write(self, stream: &mut TcpStream, with_body: bool) -> io::Result<()> {
-        let head = self.head.header("Content-Length", self.body.len().to_string());
+        let head = self
+            .head
+            .header("Content-Length", self.body.len().to_string());
         head.write(stream).await?;
         if with_body {
             stream.write_all(&self.body).await?;

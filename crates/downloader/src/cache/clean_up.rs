@@ -95,7 +95,10 @@ impl CleanUp {
         let mut report = CleanUpReport::default();
         let mut by_repo: BTreeMap<RepoFolder, Vec<Removal>> = BTreeMap::new();
         for removal in self.removals {
-            by_repo.entry(removal.repo.clone()).or_default().push(removal);
+            by_repo
+                .entry(removal.repo.clone())
+                .or_default()
+                .push(removal);
         }
         for (repo, mut removals) in by_repo {
             // What makes content visible goes before the content.
@@ -172,7 +175,12 @@ impl CleanUp {
     }
 
     /// A damaged content and the links that show it.
-    pub(crate) fn add_damaged(&mut self, repo: &CachedRepo, revision: &CachedRevision, path: &Path) {
+    pub(crate) fn add_damaged(
+        &mut self,
+        repo: &CachedRepo,
+        revision: &CachedRevision,
+        path: &Path,
+    ) {
         let Some(file) = revision.files.iter().find(|file| file.path == path) else {
             return;
         };
@@ -183,7 +191,11 @@ impl CleanUp {
             }
             Some(blob) => {
                 for revision in &repo.revisions {
-                    for file in revision.files.iter().filter(|f| f.blob.as_ref() == Some(blob)) {
+                    for file in revision
+                        .files
+                        .iter()
+                        .filter(|f| f.blob.as_ref() == Some(blob))
+                    {
                         let link = revision.path.join(&file.path);
                         self.push(repo, RemovalKind::SnapshotFile, &link, 0);
                     }
@@ -201,7 +213,10 @@ impl CleanUp {
             .iter()
             .filter(|revision| revision.refs.is_empty())
             .collect();
-        let is_whole = repo.revisions.iter().any(|revision| !revision.refs.is_empty());
+        let is_whole = repo
+            .revisions
+            .iter()
+            .any(|revision| !revision.refs.is_empty());
         // A repository with no branch at all was fetched by its commit: that is a reference too.
         if is_whole {
             self.add_revisions(repo, &detached);

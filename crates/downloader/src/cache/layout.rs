@@ -151,7 +151,9 @@ pub(crate) fn random_id() -> String {
     // Seeded by the operating system; what is hashed only keeps two calls apart.
     let mut bytes = [0; 8];
     if getrandom::fill(&mut bytes).is_err() {
-        bytes = RandomState::new().hash_one(std::process::id()).to_le_bytes();
+        bytes = RandomState::new()
+            .hash_one(std::process::id())
+            .to_le_bytes();
     }
     format!("{:016x}", u64::from_le_bytes(bytes))
 }

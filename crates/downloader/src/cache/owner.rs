@@ -79,7 +79,10 @@ fn realm() -> String {
 
 #[cfg(unix)]
 fn is_running(pid: u32) -> bool {
-    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
+    let Some(pid) = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    else {
         return true;
     };
     // Only "no such process" is an answer; "not permitted" means that there is one.

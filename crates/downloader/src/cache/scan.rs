@@ -57,7 +57,11 @@ impl CachedRepo {
     /// Bytes on disk: each content once, copies and unfinished downloads included. What lies in the
     /// store that repositories share does not count.
     pub fn bytes(&self) -> u64 {
-        let copies: u64 = self.revisions.iter().map(CachedRevision::copied_bytes).sum();
+        let copies: u64 = self
+            .revisions
+            .iter()
+            .map(CachedRevision::copied_bytes)
+            .sum();
         let blobs: u64 = self.blobs.values().map(|blob| blob.bytes).sum();
         copies + blobs + self.unfinished_bytes()
     }
@@ -177,7 +181,11 @@ fn scan_repo(layout: &RepoLayout, warnings: &mut Vec<CacheWarning>) -> CachedRep
             continue;
         }
         // The store that repositories share has its own accounts.
-        let bytes = if about.is_symlink() { 0 } else { on_disk(&about) };
+        let bytes = if about.is_symlink() {
+            0
+        } else {
+            on_disk(&about)
+        };
         if let Ok(content) = fs::metadata(&path) {
             repo.last_used = repo.last_used.max(content.accessed().ok());
             repo.last_modified = repo.last_modified.max(content.modified().ok());
@@ -295,7 +303,12 @@ fn entries(folder: &Path) -> Vec<(PathBuf, String)> {
     };
     entries
         .flatten()
-        .map(|entry| (entry.path(), entry.file_name().to_string_lossy().into_owned()))
+        .map(|entry| {
+            (
+                entry.path(),
+                entry.file_name().to_string_lossy().into_owned(),
+            )
+        })
         .collect()
 }
 

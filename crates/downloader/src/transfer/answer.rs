@@ -147,7 +147,11 @@ fn wrong_length(expected: u64, got: u64) -> Verdict {
 
 fn is_identity(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    encodings.all(|value| value.to_str().is_ok_and(|v| v.trim().eq_ignore_ascii_case("identity")))
+    encodings.all(|value| {
+        value
+            .to_str()
+            .is_ok_and(|v| v.trim().eq_ignore_ascii_case("identity"))
+    })
 }
 
 /// `bytes 0-99/1234` or `bytes 0-99/*`, with the end made exclusive.
@@ -237,15 +241,24 @@ mod tests {
         ] {
             let answer = headers(&[("content-range", range), ("content-length", length)]);
             let verdict = judge(&part(5, 10), Some(20), 206, &answer);
-            assert!(matches!(verdict, Verdict::Unusable { .. }), "{range}: {verdict:?}");
+            assert!(
+                matches!(verdict, Verdict::Unusable { .. }),
+                "{range}: {verdict:?}"
+            );
         }
     }
 
     #[test]
     fn the_whole_file_in_answer_to_a_part_is_noticed() {
         let answer = headers(&[("content-length", "20")]);
-        assert_eq!(judge(&part(5, 10), Some(20), 200, &answer), Verdict::RangeIgnored);
-        assert_eq!(judge(&part(0, 10), Some(20), 200, &answer), Verdict::RangeIgnored);
+        assert_eq!(
+            judge(&part(5, 10), Some(20), 200, &answer),
+            Verdict::RangeIgnored
+        );
+        assert_eq!(
+            judge(&part(0, 10), Some(20), 200, &answer),
+            Verdict::RangeIgnored
+        );
         let taken = Verdict::Take {
             start: 0,
             end: Some(20),

@@ -333,9 +333,7 @@ impl Writer<'_> {
             return Ok(0);
         };
         let written = pending.await.map_err(|_| Error::Interrupted)?;
-        self.transfer
-            .tally
-            .set_bytes(self.transfer.partial.bytes());
+        self.transfer.tally.set_bytes(self.transfer.partial.bytes());
         written
     }
 }

@@ -213,7 +213,11 @@ impl FileJob<'_> {
         .await
     }
 
-    async fn open_partial(&self, name: &BlobName, size: Option<u64>) -> Result<Arc<Partial>, Error> {
+    async fn open_partial(
+        &self,
+        name: &BlobName,
+        size: Option<u64>,
+    ) -> Result<Arc<Partial>, Error> {
         let (layout, name) = (self.destination.layout.clone(), name.clone());
         let partial = blocking(move || Partial::open(&layout, &name, size)).await?;
         if let Some(size) = partial.size() {

@@ -61,7 +61,10 @@ pub(crate) struct Journal {
 impl Journal {
     /// Writes a new journal; there must be none of this name.
     pub(crate) fn create(path: &Path, contents: &Contents) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(path)?;
         let mut journal = Self { file };
         let header = serde_json::to_string(&contents.header)?;
         let mut text = checked(&header);

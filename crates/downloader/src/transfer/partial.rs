@@ -108,7 +108,13 @@ impl Partial {
     ) -> Result<Self, Error> {
         let journal = Journal::create(&journal_path, &contents)
             .map_err(|e| Error::io("write", &journal_path, e))?;
-        Ok(Self::assemble(data, data_path, journal_path, journal, contents))
+        Ok(Self::assemble(
+            data,
+            data_path,
+            journal_path,
+            journal,
+            contents,
+        ))
     }
 
     fn assemble(
@@ -168,7 +174,9 @@ impl Partial {
     /// Whether every byte is there.
     pub(crate) fn is_full(&self) -> bool {
         let state = self.state();
-        state.size.is_some_and(|size| state.extents.prefix() >= size)
+        state
+            .size
+            .is_some_and(|size| state.extents.prefix() >= size)
     }
 
     /// Notes the size, once it is known.
@@ -263,7 +271,11 @@ impl Partial {
     /// Drops the records whose bytes are not what was written, in a journal written anew.
     ///
     /// Returns what is left and how many bytes were lost.
-    pub(crate) fn recheck(&self, layout: &RepoLayout, blob: &BlobName) -> Result<(Self, u64), Error> {
+    pub(crate) fn recheck(
+        &self,
+        layout: &RepoLayout,
+        blob: &BlobName,
+    ) -> Result<(Self, u64), Error> {
         let (size, records, had) = {
             let state = self.state();
             (state.size, state.records.clone(), state.extents.total())

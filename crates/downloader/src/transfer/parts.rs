@@ -14,12 +14,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::watch;
 
 use super::{
-    Run,
-    answer::Asked,
-    body::read_body,
-    partial::Partial,
-    place::Whereabouts,
-    tries::Tries,
+    Run, answer::Asked, body::read_body, partial::Partial, place::Whereabouts, tries::Tries,
 };
 use crate::{Error, PlannedFile, control::Listener, progress::FileTally};
 
@@ -160,9 +155,7 @@ impl Transfer<'_> {
             let took = || {
                 let _ = proven.send_replace(true);
             };
-            let (new, result) = self
-                .request(&asked, Some(part.end), &took, listener)
-                .await;
+            let (new, result) = self.request(&asked, Some(part.end), &took, listener).await;
             if result.is_err() {
                 let mut queue = lock(queue);
                 for gap in self.partial.gaps(part).into_iter().rev() {
@@ -239,9 +232,7 @@ impl Transfer<'_> {
             Ok(()) => return Ok(()),
             Err(Fault::Again { error, after }) => (error, after),
             // One of a service's many servers may be unlike the others.
-            Err(Fault::RangeIgnored)
-                if !self.state.ignored_once.swap(true, Ordering::Relaxed) =>
-            {
+            Err(Fault::RangeIgnored) if !self.state.ignored_once.swap(true, Ordering::Relaxed) => {
                 return Ok(());
             }
             // A pause: the next round waits for its end.

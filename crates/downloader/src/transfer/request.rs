@@ -35,7 +35,10 @@ pub(crate) enum NoAnswer {
     /// The server is silent.
     Stalled { url: RedactedUrl },
     /// The redirects lead nowhere.
-    BadRedirect { url: RedactedUrl, reason: &'static str },
+    BadRedirect {
+        url: RedactedUrl,
+        reason: &'static str,
+    },
 }
 
 /// Asks for bytes and follows redirects.

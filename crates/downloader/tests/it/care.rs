@@ -44,7 +44,11 @@ async fn fetch_all(cache: &Path, repos: &[Repo]) {
     let server = FaultServer::start(repos.to_vec()).unwrap();
     let downloader = builder(cache).build().unwrap();
     for repo in repos {
-        let plan = Hub::new(server.url()).plan(repo.id()).await.unwrap();
+        let plan = Hub::new(server.url())
+            .unwrap()
+            .plan(repo.id())
+            .await
+            .unwrap();
         fetch(&downloader, plan).await.unwrap();
     }
 }
@@ -53,7 +57,10 @@ fn last_used(cache: &Path, id: &str, ago: Duration) {
     let blobs = cache.join(name(id).as_str()).join("blobs");
     for blob in names(&blobs) {
         let then = FileTimes::new().set_accessed(SystemTime::now() - ago);
-        File::open(blobs.join(blob)).unwrap().set_times(then).unwrap();
+        File::open(blobs.join(blob))
+            .unwrap()
+            .set_times(then)
+            .unwrap();
     }
 }
 
@@ -70,7 +77,10 @@ async fn a_cache_lists_what_it_has() {
     assert_eq!(revision.refs[0].as_str(), "main");
     assert_eq!(revision.files.len(), 4);
     let bytes = weights().length() + 5_000 + 23;
-    assert_eq!((revision.bytes(), model.bytes(), contents.bytes()), (bytes, bytes, bytes));
+    assert_eq!(
+        (revision.bytes(), model.bytes(), contents.bytes()),
+        (bytes, bytes, bytes)
+    );
     assert!(model.last_used.unwrap().elapsed().unwrap() < Duration::from_mins(1));
     assert_eq!(cache.resolve(&name(ID), "main"), Some(commit(&repo())));
     assert_eq!(cache.resolve(&name(ID), "other"), None);
@@ -85,7 +95,12 @@ async fn what_does_not_fit_the_layout_is_a_warning_and_left_alone() {
     fs::write(place.repo_folder().join("refs/gone"), "0".repeat(40)).unwrap();
     let before = tree(place.cache.path());
     let cache = Cache::new(place.cache.path());
-    assert_eq!(cache.contents().warnings.len(), 3, "{:?}", cache.contents().warnings);
+    assert_eq!(
+        cache.contents().warnings.len(),
+        3,
+        "{:?}",
+        cache.contents().warnings
+    );
     let _ = cache.plan_prune(Duration::ZERO).execute();
     assert_eq!(tree(place.cache.path()), before);
 }
@@ -96,9 +111,15 @@ async fn verification_finds_a_flipped_byte_and_the_repair_lets_it_be_fetched_aga
     place.fetch().await.unwrap();
     let cache = Cache::new(place.cache.path());
     let mut read = 0;
-    let good = cache.verify(&name(ID), &commit(&repo()), |bytes| read += bytes).unwrap();
+    let good = cache
+        .verify(&name(ID), &commit(&repo()), |bytes| read += bytes)
+        .unwrap();
     assert!(good.is_good() && good.repair().is_empty());
-    assert!(good.files.iter().all(|f| matches!(f.finding, Finding::Good { .. })));
+    assert!(
+        good.files
+            .iter()
+            .all(|f| matches!(f.finding, Finding::Good { .. }))
+    );
     assert_eq!(read, weights().length() + 5_000 + 23);
 
     let blob = place.blobs().join(weights().sha256());
@@ -107,7 +128,11 @@ async fn verification_finds_a_flipped_byte_and_the_repair_lets_it_be_fetched_aga
     fs::write(&blob, bytes).unwrap();
     let bad = cache.verify(&name(ID), &commit(&repo()), |_| ()).unwrap();
     assert!(!bad.is_good());
-    let file = bad.files.iter().find(|f| f.path == Path::new(WEIGHTS)).unwrap();
+    let file = bad
+        .files
+        .iter()
+        .find(|f| f.path == Path::new(WEIGHTS))
+        .unwrap();
     let Finding::Damaged { expected, got } = &file.finding else {
         panic!("{file:?}")
     };
@@ -117,7 +142,9 @@ async fn verification_finds_a_flipped_byte_and_the_repair_lets_it_be_fetched_aga
     assert!(report.skipped.is_empty(), "{report:?}");
     assert_complete(&place.fetch().await.unwrap().path);
 
-    let error = cache.verify(&name("not/there"), &commit(&repo()), |_| ()).unwrap_err();
+    let error = cache
+        .verify(&name("not/there"), &commit(&repo()), |_| ())
+        .unwrap_err();
     assert!(matches!(error, Error::NotCached { .. }), "{error}");
 }
 
@@ -135,16 +162,25 @@ async fn a_deleted_model_leaves_nothing_but_other_models() {
     let report = plan.execute();
     assert_eq!((report.bytes, report.skipped.len()), (freed, 0));
     assert!(!folder.path().join(name(ID).as_str()).exists());
-    let verified = cache.verify(&name("org/other"), &commit(&other), |_| ()).unwrap();
+    let verified = cache
+        .verify(&name("org/other"), &commit(&other), |_| ())
+        .unwrap();
     assert!(verified.is_good());
-    assert!(matches!(cache.plan_delete(&name(ID)), Err(Error::NotCached { .. })));
+    assert!(matches!(
+        cache.plan_delete(&name(ID)),
+        Err(Error::NotCached { .. })
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_revision_takes_along_only_what_no_other_shows() {
     let folder = tempfile::tempdir().unwrap();
-    let old = repo().at_commit(&"a".repeat(40)).lfs("old.safetensors", Content::noise(8, 70_000));
-    let new = repo().at_commit(&"b".repeat(40)).lfs("new.safetensors", Content::noise(9, 80_000));
+    let old = repo()
+        .at_commit(&"a".repeat(40))
+        .lfs("old.safetensors", Content::noise(8, 70_000));
+    let new = repo()
+        .at_commit(&"b".repeat(40))
+        .lfs("new.safetensors", Content::noise(9, 80_000));
     fetch_all(folder.path(), std::slice::from_ref(&old)).await;
     fetch_all(folder.path(), std::slice::from_ref(&new)).await;
     let cache = Cache::new(folder.path());
@@ -152,7 +188,9 @@ async fn a_deleted_revision_takes_along_only_what_no_other_shows() {
     // The branch has moved on, so a clean-up takes the old commit too.
     let prune = cache.plan_prune(Duration::ZERO);
     assert_eq!(prune.bytes(), 70_000);
-    let plan = cache.plan_delete_revision(&name(ID), &commit(&old)).unwrap();
+    let plan = cache
+        .plan_delete_revision(&name(ID), &commit(&old))
+        .unwrap();
     assert_eq!(plan.bytes(), 70_000);
     let report = prune.execute();
     assert_eq!(report.skipped.len(), 0, "{report:?}");
@@ -168,7 +206,11 @@ async fn a_deleted_revision_takes_along_only_what_no_other_shows() {
 async fn unfinished_downloads_are_pruned_once_they_are_old() {
     let place = Place::new(repo());
     place.fetch().await.unwrap();
-    for left in ["abc.12345678.incomplete", "abc.0123456789abcdef.mlxe.incomplete", "abc.incomplete"] {
+    for left in [
+        "abc.12345678.incomplete",
+        "abc.0123456789abcdef.mlxe.incomplete",
+        "abc.incomplete",
+    ] {
         fs::write(place.blobs().join(left), "some bytes").unwrap();
     }
     let cache = Cache::new(place.cache.path());
@@ -176,7 +218,11 @@ async fn unfinished_downloads_are_pruned_once_they_are_old() {
     assert_eq!(contents.repo(&name(ID)).unwrap().unfinished_bytes(), 30);
     assert!(cache.plan_prune(Duration::from_hours(1)).is_empty());
     let plan = cache.plan_prune(Duration::ZERO);
-    assert!(plan.removals().iter().all(|r| r.kind == RemovalKind::Unfinished));
+    assert!(
+        plan.removals()
+            .iter()
+            .all(|r| r.kind == RemovalKind::Unfinished)
+    );
     assert_eq!(plan.execute().removed.len(), 3);
     assert_eq!(place.unfinished(), Vec::<String>::new());
 }
@@ -193,7 +239,10 @@ async fn a_size_limit_takes_the_models_used_least_recently_and_none_in_use() {
     let cache = Cache::new(folder.path());
     let limit = |bytes, keep: &[RepoFolder]| {
         let plan = cache.plan_limit(bytes, Duration::ZERO, keep);
-        let whole = plan.removals().iter().filter(|r| r.kind == RemovalKind::Repo);
+        let whole = plan
+            .removals()
+            .iter()
+            .filter(|r| r.kind == RemovalKind::Repo);
         whole.map(|r| r.repo.id()).collect::<Vec<_>>()
     };
     assert_eq!(limit(400_000, &[]), Vec::<String>::new());
@@ -206,8 +255,16 @@ async fn a_size_limit_takes_the_models_used_least_recently_and_none_in_use() {
     assert_eq!(limit(200_000, &[]), ["org/a", "org/d"]);
     assert_eq!(limit(0, &[]), ["org/a", "org/d", "org/c"]);
     let report = cache.plan_delete(&name("org/b")).unwrap().execute();
-    assert!(matches!(report.skipped[..], [(_, Error::InUse { .. })]), "{report:?}");
-    assert!(cache.verify(&name("org/b"), &commit(&repos[1]), |_| ()).unwrap().is_good());
+    assert!(
+        matches!(report.skipped[..], [(_, Error::InUse { .. })]),
+        "{report:?}"
+    );
+    assert!(
+        cache
+            .verify(&name("org/b"), &commit(&repos[1]), |_| ())
+            .unwrap()
+            .is_good()
+    );
     drop(in_use);
     let report = cache.plan_limit(0, Duration::ZERO, &[]).execute();
     assert_eq!((report.skipped.len(), report.bytes), (0, 400_000));
@@ -221,13 +278,27 @@ async fn a_model_that_is_being_fetched_is_in_use() {
         ..Default::default()
     };
     let place = Place::with(settings, repo());
-    let download = place.builder().build().unwrap().start(place.plan().await).unwrap();
-    while place.server.stats().files.get(WEIGHTS).is_none_or(|f| f.bytes < 100_000) {
+    let download = place
+        .builder()
+        .build()
+        .unwrap()
+        .start(place.plan().await)
+        .unwrap();
+    while place
+        .server
+        .stats()
+        .files
+        .get(WEIGHTS)
+        .is_none_or(|f| f.bytes < 100_000)
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let cache = Cache::new(place.cache.path());
     let report = cache.plan_delete(&name(ID)).unwrap().execute();
-    assert!(matches!(report.skipped[..], [(_, Error::InUse { .. })]), "{report:?}");
+    assert!(
+        matches!(report.skipped[..], [(_, Error::InUse { .. })]),
+        "{report:?}"
+    );
     let _ = cache.plan_prune(Duration::ZERO).execute();
     assert_complete(&download.await.unwrap().path);
 }
@@ -242,7 +313,12 @@ async fn the_store_that_python_shares_between_models_survives_every_clean_up() {
     assert_eq!(cache.contents().warnings, []);
     // The model's own share is what is not in the store.
     assert_eq!(cache.contents().bytes(), 5_023);
-    assert!(cache.verify(&name(ID), &commit(&repo()), |_| ()).unwrap().is_good());
+    assert!(
+        cache
+            .verify(&name(ID), &commit(&repo()), |_| ())
+            .unwrap()
+            .is_good()
+    );
     assert!(cache.plan_prune(Duration::ZERO).is_empty());
     let again = place.fetch().await.unwrap();
     assert!(again.files.iter().all(|file| !file.fetched));
@@ -264,8 +340,18 @@ pub(crate) fn share(cache: &Path, blobs: &Path, blob: &str) -> PathBuf {
     fs::write(store.join(".huggingface-shared-blobs"), "1\n").unwrap();
     let shared = store.join("5e").join(&hash);
     fs::rename(blobs.join(blob), &shared).unwrap();
-    let repo = blobs.parent().unwrap().file_name().unwrap().to_str().unwrap();
-    fs::write(shared.with_extension("refs"), format!("{repo}/blobs/{blob}\n")).unwrap();
+    let repo = blobs
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap();
+    fs::write(
+        shared.with_extension("refs"),
+        format!("{repo}/blobs/{blob}\n"),
+    )
+    .unwrap();
     let target = format!("../../blobs/5e/{hash}");
     std::os::unix::fs::symlink(target, blobs.join(blob)).unwrap();
     shared

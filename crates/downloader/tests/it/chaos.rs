@@ -49,11 +49,21 @@ async fn run(seeds: std::ops::Range<u64>) {
         place.cache = tempfile::tempdir().unwrap();
         place.server.reset_stats();
         let most = (seed % 30) as usize;
-        place.server.set_chaos(Some(Chaos::new(seed, 10 + seed % 70, most)));
-        let downloader = place.builder().part_size(PART).connections(4).build().unwrap();
+        place
+            .server
+            .set_chaos(Some(Chaos::new(seed, 10 + seed % 70, most)));
+        let downloader = place
+            .builder()
+            .part_size(PART)
+            .connections(4)
+            .build()
+            .unwrap();
         let outcome = fetch(&downloader, plan.clone()).await;
         // Whatever happened: what is visible is right.
-        let snapshot = place.repo_folder().join("snapshots").join(plan.commit().as_str());
+        let snapshot = place
+            .repo_folder()
+            .join("snapshots")
+            .join(plan.commit().as_str());
         for (path, content) in files() {
             if snapshot.join(path).exists() {
                 assert_same(&snapshot.join(path), &content);
@@ -65,7 +75,9 @@ async fn run(seeds: std::ops::Range<u64>) {
                 failed += 1;
                 assert!(!error.to_string().is_empty() && !error.suggestion().is_empty());
                 place.server.set_chaos(None);
-                fetch(&downloader, plan.clone()).await.unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+                fetch(&downloader, plan.clone())
+                    .await
+                    .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             }
         }
         for (path, content) in files() {
@@ -86,7 +98,10 @@ async fn run(seeds: std::ops::Range<u64>) {
         }
         assert_eq!(stats.leaked_tokens, 0);
     }
-    assert!(whole > 100, "only {whole} of the runs got through by themselves; {failed} did not");
+    assert!(
+        whole > 100,
+        "only {whole} of the runs got through by themselves; {failed} did not"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

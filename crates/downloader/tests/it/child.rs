@@ -32,6 +32,6 @@ async fn fetch_for_a_parent() {
     };
     let (url, cache) = job.split_once(' ').unwrap();
     let downloader = builder(Path::new(cache)).connections(4).build().unwrap();
-    let plan = Hub::new(url).plan(ID).await.unwrap();
+    let plan = Hub::new(url).unwrap().plan(ID).await.unwrap();
     fetch(&downloader, plan).await.unwrap();
 }

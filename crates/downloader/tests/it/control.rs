@@ -48,7 +48,12 @@ async fn a_cancelled_download_keeps_what_came() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_download_stops_and_keeps_what_came() {
     let place = slow();
-    let download = place.builder().build().unwrap().start(place.plan().await).unwrap();
+    let download = place
+        .builder()
+        .build()
+        .unwrap()
+        .start(place.plan().await)
+        .unwrap();
     begun(&download).await;
     let mut progress = download.progress();
     drop(download);
@@ -66,7 +71,12 @@ async fn a_dropped_download_stops_and_keeps_what_came() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_lets_nothing_come_until_it_ends() {
     let place = slow();
-    let download = place.builder().build().unwrap().start(place.plan().await).unwrap();
+    let download = place
+        .builder()
+        .build()
+        .unwrap()
+        .start(place.plan().await)
+        .unwrap();
     begun(&download).await;
     let controller = download.controller();
     controller.pause();
@@ -84,7 +94,12 @@ async fn a_pause_lets_nothing_come_until_it_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_download_can_be_cancelled() {
     let place = slow();
-    let download = place.builder().build().unwrap().start(place.plan().await).unwrap();
+    let download = place
+        .builder()
+        .build()
+        .unwrap()
+        .start(place.plan().await)
+        .unwrap();
     begun(&download).await;
     download.controller().pause();
     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -55,7 +55,9 @@ fn without_sizes(plan: &Plan, place: &Place) -> Plan {
 async fn what_does_not_fit_is_refused_before_anything_is_fetched() {
     let Some(disk) = SmallDisk::new() else { return };
     let place = Place::new(repo());
-    let error = fetch(&disk.downloader(), place.plan().await).await.unwrap_err();
+    let error = fetch(&disk.downloader(), place.plan().await)
+        .await
+        .unwrap_err();
     let Error::DiskFull {
         needed: Some(needed),
         available: Some(available),
@@ -75,7 +77,11 @@ async fn a_disk_that_fills_up_is_an_error_that_can_be_resumed() {
     let plan = without_sizes(&place.plan().await, &place);
     let error = fetch(&disk.downloader(), plan.clone()).await.unwrap_err();
     assert!(matches!(error, Error::DiskFull { .. }), "{error:?}");
-    assert!(error.suggestion().contains("free some space"), "{}", error.suggestion());
+    assert!(
+        error.suggestion().contains("free some space"),
+        "{}",
+        error.suggestion()
+    );
     disk.grow();
     assert_complete(&fetch(&disk.downloader(), plan).await.unwrap().path);
     let twice = place.server.stats().files[WEIGHTS].bytes - weights().length();

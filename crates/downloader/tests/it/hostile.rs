@@ -1,4 +1,4 @@
-//! Names, ETags and redirects from servers that mean no good.
+//! Names, entity tags and redirects from servers that mean no good.
 
 use std::{path::Component, sync::Arc};
 
@@ -42,7 +42,14 @@ fn paths_that_leave_their_folder_anywhere_are_refused() {
         assert!(FilePath::new(path).is_err(), "{path:?}");
         assert!(RefName::new(path).is_err(), "{path:?}");
     }
-    for path in ["a", "a/b.c", ".gitattributes", "a b/c-d_e.safetensors", "x..y", "café/[1].json"] {
+    for path in [
+        "a",
+        "a/b.c",
+        ".gitattributes",
+        "a b/c-d_e.safetensors",
+        "x..y",
+        "café/[1].json",
+    ] {
         assert!(FilePath::new(path).is_ok(), "{path:?}");
     }
 }
@@ -50,15 +57,18 @@ fn paths_that_leave_their_folder_anywhere_are_refused() {
 #[test]
 fn repositories_are_named_as_the_hub_allows() {
     for id in [
-        "", "/", "a/", "/a", "a/b/c", ".id", "id.", "foo--bar", "foo..bar", "foo.git", "café", "-a",
-        "a/../b", "a\\b",
+        "", "/", "a/", "/a", "a/b/c", ".id", "id.", "foo--bar", "foo..bar", "foo.git", "café",
+        "-a", "a/../b", "a\\b",
     ] {
         assert!(RepoFolder::of_model(id).is_err(), "{id:?}");
     }
     assert!(RepoFolder::of_model(&"a".repeat(97)).is_err());
     let folder = RepoFolder::of_model("mlx-community/Qwen3-0.6B-4bit").unwrap();
     assert_eq!(folder.as_str(), "models--mlx-community--Qwen3-0.6B-4bit");
-    assert_eq!((folder.kind(), folder.id().as_str()), ("models", "mlx-community/Qwen3-0.6B-4bit"));
+    assert_eq!(
+        (folder.kind(), folder.id().as_str()),
+        ("models", "mlx-community/Qwen3-0.6B-4bit")
+    );
     assert!(RepoFolder::new("other--a--b").is_err());
     assert!(Commit::new("main").is_err());
     assert!(Commit::new(&"A".repeat(40)).is_err());
@@ -67,8 +77,16 @@ fn repositories_are_named_as_the_hub_allows() {
 #[test]
 fn etags_become_names_only_if_they_are_harmless() {
     for etag in [
-        "\"../../../../PWN\"", "\"a/b\"", "\"a.incomplete\"", "\"\"", "..", "a\\b", "a\0b", "\"a\"b",
-        &"*".repeat(64), &"a".repeat(129),
+        "\"../../../../PWN\"",
+        "\"a/b\"",
+        "\"a.incomplete\"",
+        "\"\"",
+        "..",
+        "a\\b",
+        "a\0b",
+        "\"a\"b",
+        &"*".repeat(64),
+        &"a".repeat(129),
     ] {
         assert!(BlobName::from_etag(etag).is_err(), "{etag:?}");
     }
@@ -108,7 +126,9 @@ async fn a_traversing_etag_writes_nothing_outside_the_cache() {
     let source = place.hub().source(ID, plan.commit(), &path);
     let unknown = PlannedFile::new(path, source);
     let plan = Plan::new(plan.repo().clone(), plan.commit().clone(), [unknown]).unwrap();
-    let error = fetch(&place.builder().build().unwrap(), plan).await.unwrap_err();
+    let error = fetch(&place.builder().build().unwrap(), plan)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::InvalidName(_)), "{error}");
     assert_eq!(place.unfinished(), Vec::<String>::new());
     assert_eq!(place.server.stats().gets(), 0);
@@ -118,15 +138,26 @@ async fn a_traversing_etag_writes_nothing_outside_the_cache() {
 async fn headers_stay_at_the_origin_they_are_for() {
     let place = Place::new(repo());
     let plan = place.plan().await;
-    let file = plan.files().iter().find(|f| f.path().as_str() == WEIGHTS).unwrap();
+    let file = plan
+        .files()
+        .iter()
+        .find(|f| f.path().as_str() == WEIGHTS)
+        .unwrap();
     // The Hub redirects this to its second host.
     let url = format!("{}/{ID}/resolve/main/{WEIGHTS}", place.server.url());
-    let location = Location::new(&url).unwrap().header("X-Secret", "s3cret").unwrap();
+    let location = Location::new(&url)
+        .unwrap()
+        .header("X-Secret", "s3cret")
+        .unwrap();
     assert!(!format!("{location:?}").contains("s3cret"));
-    let source = Arc::new(FixedLocation::new(location.header("Authorization", "Basic x").unwrap()));
+    let source = Arc::new(FixedLocation::new(
+        location.header("Authorization", "Basic x").unwrap(),
+    ));
     let file = PlannedFile::new(file.path().clone(), source).with_digest(file.digest().unwrap());
     let plan = Plan::new(plan.repo().clone(), plan.commit().clone(), [file]).unwrap();
-    fetch(&place.builder().build().unwrap(), plan).await.unwrap();
+    fetch(&place.builder().build().unwrap(), plan)
+        .await
+        .unwrap();
     assert_eq!(place.server.stats().leaked_tokens, 0);
 }
 
@@ -134,7 +165,10 @@ async fn headers_stay_at_the_origin_they_are_for() {
 async fn a_plan_with_a_path_twice_is_refused() {
     let place = Place::new(repo().file("nested", Content::bytes(*b"x")));
     let error = place.hub().plan(ID).await.unwrap_err();
-    assert!(error.to_string().contains("both as a file and as a folder"), "{error}");
+    assert!(
+        error.to_string().contains("both as a file and as a folder"),
+        "{error}"
+    );
     let place = Place::new(repo().file("config.json", Content::bytes(*b"x")));
     let error = place.hub().plan(ID).await.unwrap_err();
     assert!(error.to_string().contains("twice"), "{error}");

@@ -32,10 +32,17 @@ async fn the_layout_is_that_of_the_hugging_face_cache() {
         PathBuf::from("../../blobs").join(&sha256)
     );
     let notes = fs::read_link(snapshot.path.join("nested/folder/notes.txt")).unwrap();
-    assert!(notes.starts_with("../../../../blobs"), "{}", notes.display());
+    assert!(
+        notes.starts_with("../../../../blobs"),
+        "{}",
+        notes.display()
+    );
     assert!(root.join("blobs").join(&sha256).is_file());
     let tag = fs::read_to_string(place.cache.path().join("CACHEDIR.TAG")).unwrap();
-    assert!(tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55\n"), "{tag}");
+    assert!(
+        tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55\n"),
+        "{tag}"
+    );
     let locks = names(&place.cache.path().join(".locks/models--org--model"));
     assert!(locks.contains(&format!("{sha256}.lock")), "{locks:?}");
 }
@@ -83,9 +90,15 @@ async fn only_what_was_chosen_is_fetched() {
     let place = Place::new(repo().file("pytorch_model.bin", weights()));
     let plan = place.plan().await;
     let selection = Selection::model().unwrap();
-    let wanted = plan.files().iter().filter(|f| selection.wants(f.path())).cloned();
+    let wanted = plan
+        .files()
+        .iter()
+        .filter(|f| selection.wants(f.path()))
+        .cloned();
     let plan = downloader::Plan::new(plan.repo().clone(), plan.commit().clone(), wanted).unwrap();
-    let snapshot = fetch(&place.builder().build().unwrap(), plan).await.unwrap();
+    let snapshot = fetch(&place.builder().build().unwrap(), plan)
+        .await
+        .unwrap();
     assert!(snapshot.path.join(WEIGHTS).exists());
     assert!(!snapshot.path.join("pytorch_model.bin").exists());
     assert_eq!(place.server.stats().files.get("pytorch_model.bin"), None);
@@ -95,13 +108,22 @@ async fn only_what_was_chosen_is_fetched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn progress_ends_with_everything_there() {
     let place = Place::new(repo());
-    let download = place.builder().build().unwrap().start(place.plan().await).unwrap();
+    let download = place
+        .builder()
+        .build()
+        .unwrap()
+        .start(place.plan().await)
+        .unwrap();
     let progress = download.progress();
     let (states, snapshot) = tokio::join!(progress.collect::<Vec<_>>(), download);
     snapshot.unwrap();
     let last = states.last().unwrap();
     assert_eq!(Some(last.bytes), last.total);
     assert_eq!(last.received, last.bytes);
-    assert!(last.files.iter().all(|f| f.state == FileState::Done && Some(f.bytes) == f.size));
+    assert!(
+        last.files
+            .iter()
+            .all(|f| f.state == FileState::Done && Some(f.bytes) == f.size)
+    );
     assert!(states.is_sorted_by_key(|state| state.received));
 }

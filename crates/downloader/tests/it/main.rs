@@ -1,7 +1,6 @@
 //! What the downloader does against a real server, on a real disk, with real processes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod care;

@@ -61,14 +61,24 @@ impl Python {
 
     fn run(&self, place: &Place, script: &str, arguments: &[&str]) -> String {
         let mut command = self.command(place);
-        checked(command.args(["-c", script]).args(arguments).output().unwrap())
+        checked(
+            command
+                .args(["-c", script])
+                .args(arguments)
+                .output()
+                .unwrap(),
+        )
     }
 
     /// The command `hf`.
     fn hf(&self, place: &Place, arguments: &[&str]) -> Output {
         let script = "from huggingface_hub.cli.hf import main; main()";
         let mut command = self.command(place);
-        command.args(["-c", script]).args(arguments).output().unwrap()
+        command
+            .args(["-c", script])
+            .args(arguments)
+            .output()
+            .unwrap()
     }
 }
 
@@ -112,7 +122,10 @@ async fn python_has_nothing_to_complain_about() {
     place.fetch().await.unwrap();
     let bytes = weights().length() + 5_000 + 23;
     let found = python.run(&place, SCAN, &[]);
-    assert_eq!(found, format!("{ID} model 4 {bytes} 0 {} main", repo().commit()));
+    assert_eq!(
+        found,
+        format!("{ID} model 4 {bytes} 0 {} main", repo().commit())
+    );
     let verified = python.hf(&place, &["cache", "verify", ID, "--fail-on-missing-files"]);
     checked(verified);
 
@@ -129,7 +142,11 @@ async fn a_download_that_we_began_does_not_disturb_python_nor_python_us() {
     let Some(python) = Python::find() else { return };
     let place = Place::new(repo());
     place.server.let_pass(Stage::Body, WEIGHTS, 5);
-    place.server.script(Stage::Body, WEIGHTS, std::iter::repeat_n(Fault::status(503), 500));
+    place.server.script(
+        Stage::Body,
+        WEIGHTS,
+        std::iter::repeat_n(Fault::status(503), 500),
+    );
     place.fetch().await.unwrap_err();
     place.server.set_chaos(None);
     assert!(!place.unfinished().is_empty());
@@ -148,11 +165,20 @@ async fn pythons_prune_clears_our_unfinished_downloads_and_we_begin_anew() {
     let Some(python) = Python::find() else { return };
     let place = Place::new(repo());
     place.server.let_pass(Stage::Body, WEIGHTS, 5);
-    place.server.script(Stage::Body, WEIGHTS, std::iter::repeat_n(Fault::status(503), 500));
+    place.server.script(
+        Stage::Body,
+        WEIGHTS,
+        std::iter::repeat_n(Fault::status(503), 500),
+    );
     place.fetch().await.unwrap_err();
     place.server.set_chaos(None);
     checked(python.hf(&place, &["cache", "prune", "--yes"]));
-    assert!(!place.unfinished().iter().any(|name| name.ends_with(".incomplete")));
+    assert!(
+        !place
+            .unfinished()
+            .iter()
+            .any(|name| name.ends_with(".incomplete"))
+    );
     assert_complete(&place.fetch().await.unwrap().path);
     assert_eq!(place.unfinished(), Vec::<String>::new());
 }
@@ -166,20 +192,40 @@ async fn after_our_clean_ups_python_finds_a_sound_cache() {
     checked(python.hf(&place, &["cache", "verify", ID]));
     let bytes = weights().length() + 5_000 + 23;
     let found = python.run(&place, SCAN, &[]);
-    assert!(found.starts_with(&format!("{ID} model 4 {bytes} 0")), "{found}");
+    assert!(
+        found.starts_with(&format!("{ID} model 4 {bytes} 0")),
+        "{found}"
+    );
 
     // The branch moves on; what only the old commit shows goes.
-    let new = repo().at_commit(&"b".repeat(40)).lfs("new.safetensors", Content::noise(9, 80_000));
+    let new = repo()
+        .at_commit(&"b".repeat(40))
+        .lfs("new.safetensors", Content::noise(9, 80_000));
     place.server.put(new.clone());
     place.fetch().await.unwrap();
     let cache = Cache::new(place.cache.path());
-    assert!(cache.plan_prune(std::time::Duration::ZERO).execute().skipped.is_empty());
+    assert!(
+        cache
+            .plan_prune(std::time::Duration::ZERO)
+            .execute()
+            .skipped
+            .is_empty()
+    );
     let found = python.run(&place, SCAN, &[]);
-    assert!(found.ends_with(&format!("{} main", new.commit())), "{found}");
+    assert!(
+        found.ends_with(&format!("{} main", new.commit())),
+        "{found}"
+    );
     checked(python.hf(&place, &["cache", "verify", ID]));
     assert!(shared.exists());
 
-    assert!(cache.plan_limit(0, std::time::Duration::ZERO, &[]).execute().skipped.is_empty());
+    assert!(
+        cache
+            .plan_limit(0, std::time::Duration::ZERO, &[])
+            .execute()
+            .skipped
+            .is_empty()
+    );
     assert_eq!(python.run(&place, SCAN, &[]), "");
     // Python's own prune knows what nobody refers to any more.
     checked(python.hf(&place, &["cache", "prune", "--yes"]));

@@ -87,9 +87,16 @@ async fn content_that_is_wrong_twice_is_reported_and_never_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_one_clear_error() {
     let place = Place::new(repo());
-    place.server.script(Stage::Body, WEIGHTS, std::iter::repeat_n(Fault::status(404), 100));
+    place.server.script(
+        Stage::Body,
+        WEIGHTS,
+        std::iter::repeat_n(Fault::status(404), 100),
+    );
     let error = place.fetch().await.unwrap_err();
-    assert!(matches!(error, Error::Status { status: 404, .. }), "{error}");
+    assert!(
+        matches!(error, Error::Status { status: 404, .. }),
+        "{error}"
+    );
     assert!(!error.to_string().contains("Signature"), "{error}");
     assert!(!error.is_retryable());
 }
@@ -98,33 +105,50 @@ async fn a_refusal_is_one_clear_error() {
 async fn a_server_that_stays_down_is_one_clear_error_and_what_came_is_kept() {
     let place = Place::new(repo());
     place.server.let_pass(Stage::Body, WEIGHTS, 3);
-    place.server.script(Stage::Body, WEIGHTS, std::iter::repeat_n(Fault::status(503), 1000));
+    place.server.script(
+        Stage::Body,
+        WEIGHTS,
+        std::iter::repeat_n(Fault::status(503), 1000),
+    );
     let error = place.fetch().await.unwrap_err();
-    assert!(matches!(error, Error::Status { status: 503, .. }), "{error}");
+    assert!(
+        matches!(error, Error::Status { status: 503, .. }),
+        "{error}"
+    );
     assert!(error.is_retryable());
     let before = place.server.stats().files[WEIGHTS].bytes;
     assert!(before > 0);
     place.server.set_chaos(None);
     assert_complete(&place.fetch().await.unwrap().path);
-    assert_eq!(place.server.stats().files[WEIGHTS].bytes, weights().length());
+    assert_eq!(
+        place.server.stats().files[WEIGHTS].bytes,
+        weights().length()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_etag_begins_the_file_anew() {
     let old = Content::noise(5, 300_000);
     let new = Content::noise(6, 300_000);
-    let entry = |content: &Content, etag| Repo::new(ID).masked().entry(
-        Entry::new(WEIGHTS, content.clone(), true).with_etag(etag),
-    );
+    let entry = |content: &Content, etag| {
+        Repo::new(ID)
+            .masked()
+            .entry(Entry::new(WEIGHTS, content.clone(), true).with_etag(etag))
+    };
     let place = Place::new(entry(&old, "first-edition"));
     let plan = place.plan().await;
     assert_eq!(plan.files()[0].digest(), None);
     let path = plan.files()[0].path().clone();
     let source = place.hub().source(ID, plan.commit(), &path);
     let unknown = downloader::PlannedFile::new(path, source);
-    let plan = downloader::Plan::new(plan.repo().clone(), plan.commit().clone(), [unknown]).unwrap();
+    let plan =
+        downloader::Plan::new(plan.repo().clone(), plan.commit().clone(), [unknown]).unwrap();
     place.server.let_pass(Stage::Body, WEIGHTS, 2);
-    place.server.script(Stage::Body, WEIGHTS, std::iter::repeat_n(Fault::status(503), 1000));
+    place.server.script(
+        Stage::Body,
+        WEIGHTS,
+        std::iter::repeat_n(Fault::status(503), 1000),
+    );
     let downloader = place.builder().build().unwrap();
     fetch(&downloader, plan.clone()).await.unwrap_err();
     assert!(!place.unfinished().is_empty());
@@ -150,6 +174,8 @@ async fn a_file_without_a_size_is_fetched() {
         reset: false,
     });
     place.server.script(Stage::Body, WEIGHTS, cuts);
-    let snapshot = fetch(&place.builder().build().unwrap(), plan).await.unwrap();
+    let snapshot = fetch(&place.builder().build().unwrap(), plan)
+        .await
+        .unwrap();
     assert_same(&snapshot.path.join(WEIGHTS), &content);
 }

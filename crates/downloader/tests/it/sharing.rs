@@ -24,7 +24,10 @@ fn two_processes_do_the_work_once() {
         assert!(process.wait().unwrap().success());
     }
     assert_complete(&place.repo_folder().join("snapshots").join(repo().commit()));
-    assert_eq!(place.server.stats().files[WEIGHTS].bytes, weights().length());
+    assert_eq!(
+        place.server.stats().files[WEIGHTS].bytes,
+        weights().length()
+    );
     assert_eq!(place.unfinished(), Vec::<String>::new());
 }
 
@@ -32,7 +35,13 @@ fn two_processes_do_the_work_once() {
 fn two_processes_that_both_have_the_lock_do_no_harm() {
     let place = Place::with(slow(), repo());
     let mut first = child::start(place.server.url(), place.cache.path());
-    while place.server.stats().files.get(WEIGHTS).is_none_or(|f| f.bytes < 100_000) {
+    while place
+        .server
+        .stats()
+        .files
+        .get(WEIGHTS)
+        .is_none_or(|f| f.bytes < 100_000)
+    {
         std::thread::sleep(Duration::from_millis(5));
     }
     // Another file of the same name: the lock of the first process counts for nothing now.
@@ -55,7 +64,10 @@ async fn two_downloads_of_one_process_do_the_work_once() {
     );
     assert_complete(&first.unwrap().path);
     second.unwrap();
-    assert_eq!(place.server.stats().files[WEIGHTS].bytes, weights().length());
+    assert_eq!(
+        place.server.stats().files[WEIGHTS].bytes,
+        weights().length()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

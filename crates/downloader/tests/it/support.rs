@@ -34,7 +34,7 @@ impl Place {
     }
 
     pub(crate) fn hub(&self) -> Hub {
-        Hub::new(self.server.url())
+        Hub::new(self.server.url()).unwrap()
     }
 
     pub(crate) async fn plan(&self) -> Plan {
@@ -61,7 +61,10 @@ impl Place {
 
     /// The names in the blobs' folder that are not finished blobs.
     pub(crate) fn unfinished(&self) -> Vec<String> {
-        names(&self.blobs()).into_iter().filter(|name| name.contains('.')).collect()
+        names(&self.blobs())
+            .into_iter()
+            .filter(|name| name.contains('.'))
+            .collect()
     }
 }
 
@@ -80,7 +83,10 @@ pub(crate) async fn fetch(downloader: &Downloader, plan: Plan) -> Result<Snapsho
 /// A repository with small files and one that is fetched in several parts.
 pub(crate) fn repo() -> Repo {
     Repo::new(ID)
-        .file("config.json", Content::bytes(*b"{\"model_type\": \"llama\"}"))
+        .file(
+            "config.json",
+            Content::bytes(*b"{\"model_type\": \"llama\"}"),
+        )
         .file("nested/folder/notes.txt", Content::noise(3, 5_000))
         .file("empty.txt", Content::bytes([]))
         .lfs(WEIGHTS, weights())
@@ -93,7 +99,12 @@ pub(crate) fn weights() -> Content {
 /// The files of a folder, by their names.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
-        .map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+        .map(|entries| {
+            entries
+                .flatten()
+                .map(|e| e.file_name().to_string_lossy().into_owned())
+                .collect()
+        })
         .unwrap_or_default();
     names.sort();
     names
@@ -103,7 +114,10 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 #[track_caller]
 pub(crate) fn assert_complete(snapshot: &Path) {
     for (path, content) in [
-        ("config.json", Content::bytes(*b"{\"model_type\": \"llama\"}")),
+        (
+            "config.json",
+            Content::bytes(*b"{\"model_type\": \"llama\"}"),
+        ),
         ("nested/folder/notes.txt", Content::noise(3, 5_000)),
         ("empty.txt", Content::bytes([])),
         (WEIGHTS, weights()),
