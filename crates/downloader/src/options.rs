@@ -34,7 +34,7 @@ impl DownloaderBuilder {
         Self {
             cache,
             options: Options {
-                files: 4,
+                files: 8,
                 connections: 8,
                 part_size: 8 << 20,
                 attempts: 6,
@@ -51,7 +51,7 @@ impl DownloaderBuilder {
         }
     }
 
-    /// How many files are fetched at once, 1 to 64; 4 unless set.
+    /// How many files are fetched at once, 1 to 64; 8 unless set.
     #[must_use]
     pub fn files(mut self, files: usize) -> Self {
         self.options.files = files;
@@ -67,8 +67,8 @@ impl DownloaderBuilder {
 
     /// The bytes that one request asks for, 4 KiB to 1 GiB; 8 MiB unless set.
     ///
-    /// It is also the most that is fetched twice after the process was killed, all connections of a
-    /// file together: each writes down what it has after its share of it.
+    /// It is also the most of what the process had received that comes twice after it was killed, all
+    /// connections of a file together: each writes down what it has after its share of it.
     #[must_use]
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.options.part_size = bytes;
