@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) connections: usize,
     pub(crate) part_size: u64,
     pub(crate) attempts: usize,
+    pub(crate) ramp: Duration,
     pub(crate) first_delay: Duration,
     pub(crate) longest_delay: Duration,
     pub(crate) connect_timeout: Duration,
@@ -38,6 +39,7 @@ impl DownloaderBuilder {
                 connections: 8,
                 part_size: 8 << 20,
                 attempts: 6,
+                ramp: Duration::from_millis(20),
                 first_delay: Duration::from_millis(500),
                 longest_delay: Duration::from_secs(30),
                 connect_timeout: Duration::from_secs(10),
@@ -72,6 +74,16 @@ impl DownloaderBuilder {
     #[must_use]
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.options.part_size = bytes;
+        self
+    }
+
+    /// The time between the first connections of a file; 20 milliseconds unless set.
+    ///
+    /// A further one is opened only if the ones before bring less than 200 MB/s each: beyond that,
+    /// more of them would only make this machine busier. With a time of nothing all open at once.
+    #[must_use]
+    pub fn ramp(mut self, step: Duration) -> Self {
+        self.options.ramp = step;
         self
     }
 

@@ -73,6 +73,7 @@ pub(crate) fn builder(cache: &Path) -> DownloaderBuilder {
         .delays(Duration::from_millis(1), Duration::from_millis(5))
         .stall_timeout(Duration::from_millis(500))
         .environment_proxies(false)
+        .ramp(Duration::ZERO)
         .part_size(64 << 10)
 }
 
