@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: speed against a peer, side by side in one run, as medians.
 
 mod download;
+mod mlx_cpu;
 
 use crate::error::Error;
 use crate::layout::Layout;
@@ -17,12 +18,15 @@ pub(crate) struct Arguments {
 enum What {
     /// Fetching a model, against Python's `huggingface_hub` and `hf-hub`.
     Download(download::Arguments),
+    /// `engine-mlx` against mlx-lm, on MLX's CPU device and the small test model.
+    MlxCpu(mlx_cpu::Arguments),
 }
 
 /// Runs the command.
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     match &arguments.what {
         What::Download(arguments) => download::run(layout, arguments),
+        What::MlxCpu(arguments) => mlx_cpu::run(layout, arguments),
     }
 }
 

@@ -9,6 +9,7 @@ mod command;
 mod exit_codes;
 mod generate;
 mod json;
+mod parity;
 mod real_model;
 #[cfg(unix)]
 mod signals;
