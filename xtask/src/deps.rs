@@ -21,7 +21,7 @@ struct Layer {
 }
 
 /// From the lowest to the highest. Each crate of the workspace has its line.
-const LAYERS: [Layer; 12] = [
+const LAYERS: [Layer; 14] = [
     Layer {
         name: "engine-core",
         ours: &[],
@@ -46,6 +46,16 @@ const LAYERS: [Layer; 12] = [
         name: "registry",
         ours: &["engine-core", "model-arch"],
         never: &["tokio", "reqwest", "mlx-rs", "tokenizers"],
+    },
+    Layer {
+        name: "downloader",
+        ours: &[],
+        never: &["mlx-rs", "tokenizers", "hf-hub"],
+    },
+    Layer {
+        name: "hub-fault-server",
+        ours: &[],
+        never: &["reqwest", "mlx-rs", "tokenizers"],
     },
     Layer {
         name: "engine-conformance",

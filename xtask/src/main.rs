@@ -4,6 +4,7 @@
 //! generated files live), [`process`] and [`python`] (running programs),
 //! [`digest`] and [`progress`].
 
+mod bench;
 mod demo;
 mod deps;
 mod digest;
@@ -12,6 +13,8 @@ mod error;
 mod layout;
 mod metadata;
 mod model;
+mod oracle;
+mod parity;
 mod prerequisites;
 mod process;
 mod progress;
@@ -48,6 +51,10 @@ enum Command {
     Test(test::Arguments),
     /// Set everything up, then let the model answer a question.
     Demo(demo::Arguments),
+    /// Compare `engine-mlx` with mlx-lm, answer by answer.
+    Parity(parity::Arguments),
+    /// Measure speed, side by side with a peer.
+    Bench(bench::Arguments),
     /// Check that crates depend on each other only as the layers allow.
     Deps,
     /// Check the rules for files that no other tool knows.
@@ -75,6 +82,8 @@ fn dispatch(arguments: Arguments) -> Result<(), Error> {
         Command::Model(arguments) => model::run(&layout, &arguments),
         Command::Test(arguments) => test::run(&layout, &arguments),
         Command::Demo(arguments) => demo::run(&layout, &arguments),
+        Command::Parity(arguments) => parity::run(&layout, &arguments),
+        Command::Bench(arguments) => bench::run(&layout, &arguments),
         Command::Deps => deps::run(&layout),
         Command::Tidy => tidy::run(&layout),
     }

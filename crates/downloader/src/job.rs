@@ -22,7 +22,7 @@ use crate::{
     cache::{self, InUse, RepoLayout},
     downloader::preview,
     progress::{INTERVAL, Meter, Tally},
-    transfer::{Came, Destination, Run, Shared, blocking, fetch_file},
+    transfer::{Came, Destination, Run, Shared, blocking, fetch_file, visible_size},
 };
 
 /// A complete snapshot in the cache.
@@ -133,8 +133,19 @@ async fn work(run: &Run, plan: &Plan) -> Result<Snapshot, Error> {
         commit: plan.commit.clone(),
     };
     check_space(run, plan).await?;
-    let (made, commit) = (layout.clone(), plan.commit.clone());
-    blocking(move || made.create(&commit)).await?;
+    let (made, planned) = (layout.clone(), plan.clone());
+    let complete = blocking(move || {
+        let complete = planned.files.iter().all(|file| {
+            let pointer = made.pointer(&planned.commit, &file.path);
+            visible_size(&pointer, file.size, file.blob_name().as_ref()).is_some()
+        });
+        // A cache that can't be written still answers with what it has.
+        if !complete {
+            made.create(&planned.commit)?;
+        }
+        Ok(complete)
+    })
+    .await?;
 
     let used = layout.clone();
     let _in_use = blocking(move || Ok(InUse::begin(&used))).await?;
@@ -182,8 +193,9 @@ async fn work(run: &Run, plan: &Plan) -> Result<Snapshot, Error> {
     let path = layout.snapshot(&plan.commit);
     blocking(move || {
         cache::mark_used(&layout, &commit);
-        refs.iter()
-            .try_for_each(|name| layout.write_ref(name, &commit))
+        let mut written = refs.iter().map(|name| layout.write_ref(name, &commit));
+        let written = written.try_for_each(|written| written);
+        if complete { Ok(()) } else { written }
     })
     .await?;
     Ok(Snapshot {

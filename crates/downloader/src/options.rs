@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) connections: usize,
     pub(crate) part_size: u64,
     pub(crate) attempts: usize,
+    pub(crate) ramp: Duration,
     pub(crate) first_delay: Duration,
     pub(crate) longest_delay: Duration,
     pub(crate) connect_timeout: Duration,
@@ -34,10 +35,11 @@ impl DownloaderBuilder {
         Self {
             cache,
             options: Options {
-                files: 4,
+                files: 8,
                 connections: 8,
                 part_size: 8 << 20,
                 attempts: 6,
+                ramp: Duration::from_millis(20),
                 first_delay: Duration::from_millis(500),
                 longest_delay: Duration::from_secs(30),
                 connect_timeout: Duration::from_secs(10),
@@ -51,7 +53,7 @@ impl DownloaderBuilder {
         }
     }
 
-    /// How many files are fetched at once, 1 to 64; 4 unless set.
+    /// How many files are fetched at once, 1 to 64; 8 unless set.
     #[must_use]
     pub fn files(mut self, files: usize) -> Self {
         self.options.files = files;
@@ -67,11 +69,21 @@ impl DownloaderBuilder {
 
     /// The bytes that one request asks for, 4 KiB to 1 GiB; 8 MiB unless set.
     ///
-    /// It is also the most that is fetched twice after the process was killed, all connections of a
-    /// file together: each writes down what it has after its share of it.
+    /// It is also the most of what the process had received that comes twice after it was killed, all
+    /// connections of a file together: each writes down what it has after its share of it.
     #[must_use]
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.options.part_size = bytes;
+        self
+    }
+
+    /// The time between the first connections of a file; 20 milliseconds unless set.
+    ///
+    /// A further one is opened only if the ones before bring less than 200 MB/s each: beyond that,
+    /// more of them would only make this machine busier. With a time of nothing all open at once.
+    #[must_use]
+    pub fn ramp(mut self, step: Duration) -> Self {
+        self.options.ramp = step;
         self
     }
 

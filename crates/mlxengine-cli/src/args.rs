@@ -32,8 +32,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  done
     1  something failed while running
-    2  the command line, or a file it names, can't be used
-    3  the model can't be loaded
+    2  the command line, a variable, or a file or model that it names can't be used
+    3  the model can't be loaded, or not fetched for that
     4  the request was refused: a value out of range, unsupported, or a prompt too long
   130  interrupted by Ctrl-C";
 

@@ -23,7 +23,8 @@ const MOST_BYTES: u64 = 4096;
 #[derive(Serialize)]
 struct LoggedIn {
     account: Option<Account>,
-    path: String,
+    /// The file's path, or "the keychain".
+    kept_in: String,
 }
 
 #[derive(Serialize)]
@@ -44,22 +45,48 @@ pub(crate) async fn login(args: LoginArgs) -> Result<(), Failure> {
         let account = interrupt.or(whose).await.ok_or(Failure::Interrupted)?;
         Some(account.map_err(failed)?)
     };
-    let file = environment.token_store();
-    file.write(&token).map_err(failed)?;
+    let kept_in = keep(&args, &environment, &token).map_err(failed)?;
     warn_of_variables(&environment);
     let mut output = Output::new();
-    let path = file.path().display().to_string();
     if args.json {
-        return output.json(&LoggedIn { account, path });
+        return output.json(&LoggedIn { account, kept_in });
     }
     let whose = account.map_or(String::new(), |account| format!(" of {}", account.name));
-    output.text(&format!("the token{whose} is kept in {path}\n"))
+    output.text(&format!("the token{whose} is kept in {kept_in}\n"))
+}
+
+/// Keeps the token, and says where.
+#[cfg_attr(
+    not(feature = "keyring"),
+    expect(unused_variables, reason = "there is no choice")
+)]
+fn keep(args: &LoginArgs, environment: &Environment, token: &Token) -> Result<String, HubError> {
+    #[cfg(feature = "keyring")]
+    if args.keychain {
+        mlxengine::hub::Keychain::new(&environment.endpoint).write(token)?;
+        return Ok("the keychain".to_owned());
+    }
+    let file = environment.token_store();
+    file.write(token)?;
+    Ok(file.path().display().to_string())
+}
+
+/// Deletes the token from the keychain; says whether there was one.
+#[cfg(feature = "keyring")]
+fn forget_in_keychain(environment: &Environment) -> bool {
+    let keychain = mlxengine::hub::Keychain::new(&environment.endpoint);
+    keychain.remove().unwrap_or_else(|error| {
+        tracing::debug!(%error, "the keychain was left alone");
+        false
+    })
 }
 
 pub(crate) fn logout(args: &LogoutArgs) -> Result<(), Failure> {
     let environment = environment()?;
     let file = environment.token_store();
     let removed = file.remove().map_err(failed)?;
+    #[cfg(feature = "keyring")]
+    let removed = forget_in_keychain(&environment) || removed;
     warn_of_variables(&environment);
     let mut output = Output::new();
     let path = file.path().display().to_string();

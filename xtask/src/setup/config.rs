@@ -18,7 +18,7 @@ pub(super) fn write(layout: &Layout, target: Target, place: &Path) -> Result<(),
     layout::write_whole(&layout.cargo_config(), &text(target, place)?)
 }
 
-/// Whether the configuration is the one that [`write`] would write.
+/// Whether the configuration is the one that [`write()`] would write.
 pub(super) fn is_current(layout: &Layout, target: Target, place: &Path) -> Result<bool, Error> {
     let text = text(target, place)?;
     Ok(fs::read_to_string(layout.cargo_config()).is_ok_and(|there| there == text))

@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
+    path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -31,13 +32,7 @@ impl BlobLock {
         mut watch: impl FnMut(u64),
     ) -> Result<Self, Error> {
         let path = layout.lock(blob);
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
-        let file = match opened {
+        let file = match open(&path) {
             Ok(file) => file,
             // A cache of another user, perhaps: what can be written decides later.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
@@ -71,6 +66,25 @@ impl BlobLock {
             }
             tokio::time::sleep(INTERVAL).await;
         }
+    }
+}
+
+/// Opens a lock file, which other users of the cache may lock too.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                // As Python's client does. The lock works without it for this user.
+                let _ = file.set_permissions(fs::Permissions::from_mode(0o664));
+            }
+            Ok(file)
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(e) => Err(e),
     }
 }
 

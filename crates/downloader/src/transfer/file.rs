@@ -5,7 +5,8 @@ use std::{fs, path::Path, sync::Arc};
 use super::{
     Run, blocking,
     hashing::Following,
-    partial::{Partial, remove_leftovers},
+    leftovers::remove_leftovers,
+    partial::Partial,
     parts::{Fault, Transfer, TransferState},
     place::{Place, Whereabouts},
 };

@@ -1,7 +1,7 @@
-//! Computing a file's digest from the disk while the file grows.
+//! Computing a file's digest while the file grows.
 //!
-//! What is hashed is what was written, not what came over the network, and it is hashed while it
-//! is still in the page cache.
+//! Only what has been written successfully is hashed. It is read back from the disk, where it is
+//! still in the page cache, unless it came in order and is still in memory.
 
 use std::sync::Arc;
 
@@ -68,6 +68,13 @@ fn follow(partial: &Partial, expected: Digest) -> Result<Option<Digest>, Error> 
         let grown = partial.wait_for_growth(at);
         if grown.prefix <= at {
             return Ok(None);
+        }
+        if !grown.pieces.is_empty() {
+            for piece in grown.pieces {
+                hasher.update(&piece);
+                at += piece.len() as u64;
+            }
+            continue;
         }
         let end = grown.prefix.min(size);
         while at < end {

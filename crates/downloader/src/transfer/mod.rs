@@ -4,8 +4,10 @@ mod answer;
 mod body;
 mod extents;
 mod file;
+mod handover;
 mod hashing;
 mod journal;
+mod leftovers;
 mod partial;
 mod parts;
 mod place;
@@ -18,7 +20,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::Semaphore;
 
 pub(crate) use file::{Came, Destination, fetch_file, visible_size};
-pub(crate) use partial::{owner_of_partial, resumable};
+pub(crate) use leftovers::{owner_of_partial, resumable};
 pub(crate) use request::client;
 
 use crate::{Error, control::Controller, options::Options, progress::Tally};

@@ -4,28 +4,33 @@
 //! two processes that both believe they have the lock do double work, and no harm.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     fs::{self, File, OpenOptions},
     io,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 
 use super::{
     extents::Extents,
-    journal::{self, Contents, Header, Journal, Record},
+    handover::Handover,
+    journal::{Contents, Header, Journal, Record},
+    leftovers::{Candidate, candidates, new_paths, remove, remove_leftovers, sound_records},
     positioned,
 };
 use crate::{
     BlobName, Error,
-    cache::{JOURNAL_SUFFIX, Owner, PARTIAL_SUFFIX, RepoLayout, random_id, sync_folder},
+    cache::{RepoLayout, sync_folder},
 };
 
-/// How much is read at once where a file is checked.
-const READ_SIZE: usize = 256 << 10;
+/// How many bytes gather before they are sent to the disk.
+const SEND_OUT: u64 = 64 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Partial {
@@ -33,6 +38,9 @@ pub(crate) struct Partial {
     data_path: PathBuf,
     journal_path: PathBuf,
     state: Mutex<State>,
+    /// Bytes that have been sent to the disk early, and whether that is under way.
+    sent_out: AtomicU64,
+    sending_out: Arc<AtomicBool>,
     /// Told when `prefix`, the size or `closed` changes.
     grown: Condvar,
 }
@@ -45,14 +53,17 @@ struct State {
     records: Vec<Record>,
     /// No more bytes will come.
     closed: bool,
+    handover: Handover,
 }
 
 /// Where a partial file's beginning without gaps stands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Grown {
     pub(crate) prefix: u64,
     pub(crate) size: Option<u64>,
     pub(crate) closed: bool,
+    /// The bytes themselves from where the waiting stood, where they are still in memory.
+    pub(crate) pieces: VecDeque<Bytes>,
 }
 
 impl Partial {
@@ -100,7 +111,7 @@ impl Partial {
         Self::with_journal(data, data_path, journal_path, contents)
     }
 
-    fn with_journal(
+    pub(super) fn with_journal(
         data: File,
         data_path: PathBuf,
         journal_path: PathBuf,
@@ -117,7 +128,7 @@ impl Partial {
         ))
     }
 
-    fn assemble(
+    pub(super) fn assemble(
         data: File,
         data_path: PathBuf,
         journal_path: PathBuf,
@@ -139,7 +150,10 @@ impl Partial {
                 extents,
                 records: contents.records,
                 closed: false,
+                handover: Handover::default(),
             }),
+            sent_out: AtomicU64::new(0),
+            sending_out: Arc::default(),
             grown: Condvar::new(),
         }
     }
@@ -210,15 +224,17 @@ impl Partial {
     fn write_gap(&self, offset: u64, pieces: &[Bytes], gap: Range<u64>) -> Result<(), Error> {
         let mut crc = crc32fast::Hasher::new();
         let mut at = offset;
+        let mut written = Vec::with_capacity(pieces.len());
         for piece in pieces {
             let end = at + piece.len() as u64;
             let from = gap.start.clamp(at, end);
             let to = gap.end.clamp(at, end);
-            let wanted = piece.get((from - at) as usize..(to - at) as usize);
-            if let Some(wanted) = wanted.filter(|w| !w.is_empty()) {
-                positioned::write_all_at(&self.data, wanted, from)
+            if from < to {
+                let wanted = piece.slice((from - at) as usize..(to - at) as usize);
+                positioned::write_all_at(&self.data, &wanted, from)
                     .map_err(|e| Error::io("write", &self.data_path, e))?;
-                crc.update(wanted);
+                crc.update(&wanted);
+                written.push(wanted);
             }
             at = end;
         }
@@ -232,9 +248,31 @@ impl Partial {
             .append(&record)
             .map_err(|e| Error::io("write", &self.journal_path, e))?;
         state.records.push(record);
+        state.handover.offer(gap.start, &written);
         state.extents.insert(gap);
         self.grown.notify_all();
         Ok(())
+    }
+
+    /// Work that sends to the disk what has gathered in memory, if that is much.
+    ///
+    /// Without it the disk would be idle until the end, when everything is made durable at once.
+    pub(crate) fn send_out(&self) -> Option<impl FnOnce() + Send + 'static> {
+        let bytes = self.bytes();
+        if bytes.saturating_sub(self.sent_out.load(Ordering::Relaxed)) < SEND_OUT
+            || self.sending_out.swap(true, Ordering::Relaxed)
+        {
+            return None;
+        }
+        self.sent_out.store(bytes, Ordering::Relaxed);
+        let sending_out = Arc::clone(&self.sending_out);
+        // A handle of its own: whoever takes the partial file over need not wait for this.
+        let data = self.data.try_clone().ok()?;
+        Some(move || {
+            // What fails here fails again, and is reported, when the file is published.
+            let _ = data.sync_data();
+            sending_out.store(false, Ordering::Relaxed);
+        })
     }
 
     /// Reads bytes that are there.
@@ -247,14 +285,17 @@ impl Partial {
     pub(crate) fn wait_for_growth(&self, beyond: u64) -> Grown {
         let mut state = self.state();
         loop {
-            let now = Grown {
+            let mut now = Grown {
                 prefix: state.extents.prefix(),
                 size: state.size,
                 closed: state.closed,
+                pieces: VecDeque::new(),
             };
             if now.closed || now.prefix > beyond || now.size.is_some_and(|size| size <= beyond) {
+                now.pieces = state.handover.take(beyond).unwrap_or_default();
                 return now;
             }
+            state.handover.expect(beyond);
             state = self
                 .grown
                 .wait(state)
@@ -339,232 +380,7 @@ impl Drop for Partial {
 }
 
 /// The partial files that this process is working on.
-fn in_use() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+pub(super) fn in_use() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     static IN_USE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A partial file that lies in the cache.
-#[derive(Debug)]
-struct Candidate {
-    data_path: PathBuf,
-    journal_path: PathBuf,
-    contents: Contents,
-}
-
-impl Candidate {
-    fn bytes(&self) -> u64 {
-        let mut extents = Extents::default();
-        for record in &self.contents.records {
-            extents.insert(record.range.clone());
-        }
-        extents.total()
-    }
-
-    fn remove(&self) {
-        remove(&self.data_path);
-        remove(&self.journal_path);
-    }
-
-    /// Makes it this process's own, by taking it over or by copying.
-    fn adopt(mut self, layout: &RepoLayout, blob: &BlobName) -> Result<Option<Partial>, Error> {
-        let owner = &self.contents.header.owner;
-        if owner.is_this_process() && in_use().contains(&self.data_path) {
-            // By another download of this process, where locks do not work.
-            return Ok(None);
-        }
-        if owner.is_this_process() || owner.is_certainly_gone() {
-            // The machine has not been restarted since, so what was written is there.
-            return self.take_over(layout, blob);
-        }
-        let (data_path, journal_path) = new_paths(layout, blob);
-        let copied = fs::copy(&self.data_path, &data_path)
-            .and_then(|_| OpenOptions::new().read(true).write(true).open(&data_path))
-            .and_then(|data| {
-                let records = std::mem::take(&mut self.contents.records);
-                Ok((sound_records(&data, records)?, data))
-            });
-        match copied {
-            Ok((records, data)) => {
-                let contents = Contents {
-                    header: Header::new(blob.as_str()),
-                    size: self.contents.size,
-                    records,
-                };
-                Partial::with_journal(data, data_path, journal_path, contents).map(Some)
-            }
-            Err(e) => {
-                remove(&data_path);
-                if e.kind() == io::ErrorKind::NotFound {
-                    return Ok(None);
-                }
-                Err(Error::io("copy", &self.data_path, e))
-            }
-        }
-    }
-
-    /// Renames it to a name of this process. `None` if another process was faster.
-    fn take_over(self, layout: &RepoLayout, blob: &BlobName) -> Result<Option<Partial>, Error> {
-        let (data_path, journal_path) = new_paths(layout, blob);
-        let contents = Contents {
-            header: Header::new(blob.as_str()),
-            ..self.contents
-        };
-        // The journal first: without a partial file it means nothing.
-        let journal = Journal::create(&journal_path, &contents).map_err(|e| {
-            remove(&journal_path);
-            Error::io("write", &journal_path, e)
-        })?;
-        let taken = fs::rename(&self.data_path, &data_path)
-            .and_then(|()| OpenOptions::new().read(true).write(true).open(&data_path));
-        match taken {
-            Ok(data) => {
-                remove(&self.journal_path);
-                Ok(Some(Partial::assemble(
-                    data,
-                    data_path,
-                    journal_path,
-                    journal,
-                    contents,
-                )))
-            }
-            Err(e) => {
-                remove(&journal_path);
-                if e.kind() == io::ErrorKind::NotFound {
-                    return Ok(None);
-                }
-                Err(Error::io("rename", &self.data_path, e))
-            }
-        }
-    }
-}
-
-/// How many bytes of a blob an earlier process left that can be used.
-pub(crate) fn resumable(layout: &RepoLayout, blob: &BlobName, size: Option<u64>) -> u64 {
-    let found = candidates(layout, blob, size).unwrap_or_default();
-    found.iter().map(Candidate::bytes).max().unwrap_or(0)
-}
-
-/// Whose a partial file or a journal is; `None` where that can't be read.
-pub(crate) fn owner_of_partial(path: &Path) -> Option<Owner> {
-    let name = path.file_name()?.to_str()?;
-    let stem = name
-        .strip_suffix(PARTIAL_SUFFIX)
-        .or_else(|| name.strip_suffix(JOURNAL_SUFFIX))?;
-    let journal = fs::read(path.with_file_name(format!("{stem}{JOURNAL_SUFFIX}"))).ok()?;
-    let contents = journal::read(&String::from_utf8_lossy(&journal))?;
-    Some(contents.header.owner)
-}
-
-/// The partial files of a blob that have a journal which fits.
-fn candidates(
-    layout: &RepoLayout,
-    blob: &BlobName,
-    size: Option<u64>,
-) -> Result<Vec<Candidate>, Error> {
-    let mut found = Vec::new();
-    for data_path in leftovers(layout, blob) {
-        let Some(stem) = data_path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.strip_suffix(PARTIAL_SUFFIX))
-        else {
-            continue;
-        };
-        let journal_path = data_path.with_file_name(format!("{stem}{JOURNAL_SUFFIX}"));
-        let text = match fs::read(&journal_path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(Error::io("read", &journal_path, e)),
-        };
-        let length = fs::metadata(&data_path).map_or(0, |about| about.len());
-        let Some(mut contents) = journal::read(&text).filter(|c| c.header.blob == blob.as_str())
-        else {
-            continue;
-        };
-        if size.is_some() && contents.size.is_some() && size != contents.size {
-            continue;
-        }
-        let end = size.or(contents.size).unwrap_or(u64::MAX).min(length);
-        contents.records.retain(|record| record.range.end <= end);
-        found.push(Candidate {
-            data_path,
-            journal_path,
-            contents,
-        });
-    }
-    Ok(found)
-}
-
-/// Everything in the blobs' folder that belongs to an unfinished download of ours of one blob.
-fn leftovers(layout: &RepoLayout, blob: &BlobName) -> Vec<PathBuf> {
-    let prefix = format!("{blob}.");
-    let Ok(entries) = fs::read_dir(layout.blobs()) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            name.starts_with(&prefix)
-                && (name.ends_with(PARTIAL_SUFFIX) || name.ends_with(JOURNAL_SUFFIX))
-        })
-        .map(|entry| entry.path())
-        .collect()
-}
-
-/// Removes everything unfinished of a blob that is there.
-pub(crate) fn remove_leftovers(layout: &RepoLayout, blob: &BlobName) {
-    for left in leftovers(layout, blob) {
-        remove(&left);
-    }
-}
-
-fn new_paths(layout: &RepoLayout, blob: &BlobName) -> (PathBuf, PathBuf) {
-    let id = random_id();
-    let blobs = layout.blobs();
-    (
-        blobs.join(format!("{blob}.{id}{PARTIAL_SUFFIX}")),
-        blobs.join(format!("{blob}.{id}{JOURNAL_SUFFIX}")),
-    )
-}
-
-/// Of these records the ones whose bytes have the right checksum.
-fn sound_records(data: &File, records: Vec<Record>) -> io::Result<Vec<Record>> {
-    let mut buffer = vec![0; READ_SIZE];
-    let mut sound = Vec::with_capacity(records.len());
-    for record in records {
-        if checksum(data, &record.range, &mut buffer)? == Some(record.crc) {
-            sound.push(record);
-        }
-    }
-    Ok(sound)
-}
-
-fn checksum(data: &File, range: &Range<u64>, buffer: &mut [u8]) -> io::Result<Option<u32>> {
-    let mut crc = crc32fast::Hasher::new();
-    let mut at = range.start;
-    while at < range.end {
-        let most = (range.end - at).min(buffer.len() as u64) as usize;
-        let Some(window) = buffer.get_mut(..most) else {
-            return Ok(None);
-        };
-        let read = positioned::read_at(data, window, at)?;
-        if read == 0 {
-            return Ok(None);
-        }
-        crc.update(window.get(..read).unwrap_or_default());
-        at += read as u64;
-    }
-    Ok(Some(crc.finalize()))
-}
-
-/// Removes a file that nobody needs; it may be gone already.
-fn remove(path: &Path) {
-    if let Err(e) = fs::remove_file(path)
-        && e.kind() != io::ErrorKind::NotFound
-    {
-        tracing::debug!(path = %path.display(), error = %e, "could not remove a left-over file");
-    }
 }

@@ -97,9 +97,10 @@ impl Transfer<'_> {
         let queue: Queue = Mutex::new(parts);
         // The first connection learns whether the server can send parts at all.
         let proven = watch::Sender::new(false);
+        let ramp = Ramp::new(self.run.options().ramp);
         let siblings = listener.child();
         let mut workers: FuturesUnordered<_> = (0..connections)
-            .map(|index| self.work(index, &queue, size, &proven, &siblings))
+            .map(|index| self.work(index, &queue, size, (&proven, &ramp), &siblings))
             .collect();
         let mut outcome = Ok(());
         while let Some(ended) = workers.next().await {
@@ -129,7 +130,7 @@ impl Transfer<'_> {
         index: usize,
         queue: &Queue,
         size: u64,
-        proven: &watch::Sender<bool>,
+        (proven, ramp): (&watch::Sender<bool>, &Ramp),
         listener: &Listener,
     ) -> Result<(), Fault> {
         if index > 0 {
@@ -137,6 +138,10 @@ impl Transfer<'_> {
             let _ = listener
                 .unless_stopped(proven.wait_for(|proven| *proven))
                 .await?;
+            let is_needed = ramp.wait(index, || self.partial.bytes(), || lock(queue).is_empty());
+            if !listener.unless_stopped(is_needed).await? {
+                return Ok(());
+            }
         }
         let mut tries = Tries::new(self.run.options());
         loop {
@@ -271,6 +276,55 @@ impl Transfer<'_> {
         };
         took();
         read_body(self, body.until(until), listener).await
+    }
+}
+
+/// Opens connections one after the other, and only as many as help.
+#[derive(Debug)]
+struct Ramp {
+    step: Duration,
+    opened: AtomicUsize,
+}
+
+/// Bytes a second of one connection beyond which the bottleneck is this machine.
+const FAST_CONNECTION: f64 = 200e6;
+
+impl Ramp {
+    fn new(step: Duration) -> Self {
+        Self {
+            step,
+            opened: AtomicUsize::new(1),
+        }
+    }
+
+    /// Waits until another connection helps; `false` if there is nothing left for it.
+    async fn wait(
+        &self,
+        index: usize,
+        bytes: impl Fn() -> u64,
+        is_done: impl Fn() -> bool,
+    ) -> bool {
+        if self.step.is_zero() {
+            return true;
+        }
+        let mut before = bytes();
+        let mut pause = self.step * index as u32;
+        loop {
+            tokio::time::sleep(pause).await;
+            if is_done() {
+                return false;
+            }
+            let now = bytes();
+            let rate = now.saturating_sub(before) as f64 / pause.as_secs_f64();
+            let opened = self.opened.load(Ordering::Relaxed);
+            if rate < FAST_CONNECTION * opened as f64 {
+                self.opened.fetch_add(1, Ordering::Relaxed);
+                return true;
+            }
+            before = now;
+            // Long enough for a rate that means something.
+            pause = 5 * self.step;
+        }
     }
 }
 

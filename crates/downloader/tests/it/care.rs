@@ -44,7 +44,11 @@ async fn fetch_all(cache: &Path, repos: &[Repo]) {
     let server = FaultServer::start(repos.to_vec()).unwrap();
     let downloader = builder(cache).build().unwrap();
     for repo in repos {
-        let plan = Hub::new(server.url()).plan(repo.id()).await.unwrap();
+        let plan = Hub::new(server.url())
+            .unwrap()
+            .plan(repo.id())
+            .await
+            .unwrap();
         fetch(&downloader, plan).await.unwrap();
     }
 }

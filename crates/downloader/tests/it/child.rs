@@ -31,7 +31,12 @@ async fn fetch_for_a_parent() {
         return;
     };
     let (url, cache) = job.split_once(' ').unwrap();
-    let downloader = builder(Path::new(cache)).connections(4).build().unwrap();
-    let plan = Hub::new(url).plan(ID).await.unwrap();
+    let plan = Hub::new(url).unwrap().plan(ID).await.unwrap();
+    let mut builder = builder(Path::new(cache)).connections(4);
+    if plan.files().iter().any(|file| file.size() > Some(1 << 30)) {
+        // As users have it.
+        builder = builder.connections(8).part_size(8 << 20);
+    }
+    let downloader = builder.build().unwrap();
     fetch(&downloader, plan).await.unwrap();
 }

@@ -4,6 +4,7 @@
 use std::{path::Path, process::Command};
 
 use downloader::{Downloader, Error, Plan, PlannedFile};
+use hub_fault_server::Settings;
 use tempfile::TempDir;
 
 use crate::support::{Place, WEIGHTS, assert_complete, builder, fetch, repo, weights};
@@ -73,7 +74,12 @@ async fn what_does_not_fit_is_refused_before_anything_is_fetched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_is_an_error_that_can_be_resumed() {
     let Some(disk) = SmallDisk::new() else { return };
-    let place = Place::new(repo());
+    // Slow enough that little is under way when the disk is full.
+    let settings = Settings {
+        bytes_per_second: Some(4_000_000),
+        ..Settings::default()
+    };
+    let place = Place::with(settings, repo());
     let plan = without_sizes(&place.plan().await, &place);
     let error = fetch(&disk.downloader(), plan.clone()).await.unwrap_err();
     assert!(matches!(error, Error::DiskFull { .. }), "{error:?}");
@@ -86,5 +92,18 @@ async fn a_disk_that_fills_up_is_an_error_that_can_be_resumed() {
     assert_complete(&fetch(&disk.downloader(), plan).await.unwrap().path);
     let twice = place.server.stats().files[WEIGHTS].bytes - weights().length();
     // What could not be written, and what was under way behind it.
-    assert!(twice < weights().length() / 2, "{twice} bytes came twice");
+    assert!(twice <= 64 << 10, "{twice} bytes came twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_can_not_be_written_still_gives_what_it_has() {
+    let Some(disk) = SmallDisk::new() else { return };
+    disk.grow();
+    let place = Place::new(repo());
+    let plan = place.plan().await;
+    fetch(&disk.downloader(), plan.clone()).await.unwrap();
+    assert!(mount(&["-o", "remount,ro"], disk.0.path()));
+    let again = fetch(&disk.downloader(), plan).await.unwrap();
+    assert_complete(&again.path);
+    assert!(again.files.iter().all(|file| !file.fetched));
 }

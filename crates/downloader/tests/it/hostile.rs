@@ -1,4 +1,4 @@
-//! Names, ETags and redirects from servers that mean no good.
+//! Names, entity tags and redirects from servers that mean no good.
 
 use std::{path::Component, sync::Arc};
 

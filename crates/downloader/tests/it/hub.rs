@@ -18,16 +18,15 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str) -> Result<Self, BoxError> {
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .build()
-            .expect("an HTTP client");
-        Self {
+            .build()?;
+        Ok(Self {
             client,
             url: url.to_owned(),
-        }
+        })
     }
 
     /// A plan of all files of a repository's branch `main`.

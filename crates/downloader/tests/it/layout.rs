@@ -127,3 +127,15 @@ async fn progress_ends_with_everything_there() {
     );
     assert!(states.is_sorted_by_key(|state| state.received));
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_file_can_be_locked_by_the_group() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new(repo());
+    place.fetch().await.unwrap();
+    let locks = place.cache.path().join(".locks/models--org--model");
+    let lock = locks.join(format!("{}.lock", weights().sha256()));
+    let mode = fs::metadata(lock).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o664);
+}

@@ -12,6 +12,7 @@ mod hostile;
 mod hub;
 mod kill;
 mod layout;
+mod memory;
 mod python;
 mod resume;
 mod sharing;

@@ -34,7 +34,7 @@ impl Place {
     }
 
     pub(crate) fn hub(&self) -> Hub {
-        Hub::new(self.server.url())
+        Hub::new(self.server.url()).unwrap()
     }
 
     pub(crate) async fn plan(&self) -> Plan {
@@ -73,6 +73,7 @@ pub(crate) fn builder(cache: &Path) -> DownloaderBuilder {
         .delays(Duration::from_millis(1), Duration::from_millis(5))
         .stall_timeout(Duration::from_millis(500))
         .environment_proxies(false)
+        .ramp(Duration::ZERO)
         .part_size(64 << 10)
 }
 

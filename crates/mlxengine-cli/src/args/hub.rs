@@ -219,6 +219,11 @@ pub(crate) struct LoginArgs {
     #[arg(long)]
     pub(crate) no_check: bool,
 
+    /// Keep it in the operating system's keychain instead of the file
+    #[cfg(feature = "keyring")]
+    #[arg(long)]
+    pub(crate) keychain: bool,
+
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,

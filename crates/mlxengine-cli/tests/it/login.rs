@@ -25,7 +25,7 @@ fn a_token_is_checked_and_kept_for_this_user_alone() {
     assert_eq!(kept["account"]["name"], "tester");
     assert!(!run.stdout.contains(TOKEN) && !run.stderr.contains(TOKEN));
     let path = hub.home.path().join(".cache/huggingface/token");
-    assert_eq!(kept["path"], path.to_str().unwrap());
+    assert_eq!(kept["kept_in"], path.to_str().unwrap());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), TOKEN);
     #[cfg(unix)]
     {

@@ -14,6 +14,7 @@ mod json;
 mod login;
 mod models;
 mod names;
+mod parity;
 mod pull;
 mod real_model;
 #[cfg(unix)]

@@ -9,9 +9,24 @@ use serde_json::Value;
 
 use crate::command::{finished, mlxengine};
 
-const FOLDER: &str = "SmolLM2-135M-Instruct-MLX-4bit";
-const GGUF: &str = "SmolLM2-135M-Instruct-Q4_1.gguf";
+pub(crate) const FOLDER: &str = "SmolLM2-135M-Instruct-MLX-4bit";
+pub(crate) const GGUF: &str = "SmolLM2-135M-Instruct-Q4_1.gguf";
 const QUESTION: &str = "What is the capital of France?";
+
+/// The model's path, or `None` with a word about why it is skipped.
+pub(crate) fn model_or_skip(name: &str) -> Option<PathBuf> {
+    match model(name) {
+        Ok(path) => Some(path),
+        Err(reason) => {
+            assert!(
+                env::var_os("MLXENGINE_TEST_REQUIRE").is_none_or(|value| value != "1"),
+                "required, but {reason}"
+            );
+            println!("skipped: {reason}");
+            None
+        }
+    }
+}
 
 /// The model, or the reason to skip.
 fn model(name: &str) -> Result<PathBuf, String> {
@@ -29,19 +44,9 @@ fn model(name: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// The greedy answer, or `None` with a word about why it is skipped.
+/// The greedy answer to the question; `None` if it is skipped.
 fn answer(name: &str) -> Option<Value> {
-    let path = match model(name) {
-        Ok(path) => path,
-        Err(reason) => {
-            assert!(
-                env::var_os("MLXENGINE_TEST_REQUIRE").is_none_or(|value| value != "1"),
-                "required, but {reason}"
-            );
-            println!("skipped: {reason}");
-            return None;
-        }
-    };
+    let path = model_or_skip(name)?;
     let mut command = mlxengine(&["generate", "--json", "--temperature", "0"]);
     command
         .args(["--max-tokens", "16", "--model"])

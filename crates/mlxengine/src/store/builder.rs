@@ -115,7 +115,7 @@ impl ModelStoreBuilder {
         };
         let token = match self.token {
             Some(token) => Some(token),
-            None => self.environment.read_token()?,
+            None => token(&self.environment)?,
         };
         let hub = HubClientBuilder::from(&self.environment).maybe_token(token);
         Ok(ModelStore {
@@ -126,4 +126,28 @@ impl ModelStoreBuilder {
             cache: Cache::new(&self.environment.cache),
         })
     }
+}
+
+/// The environment's token, and where that has none, the keychain's.
+fn token(environment: &Environment) -> Result<Option<Token>, StoreError> {
+    let token = environment.read_token()?;
+    #[cfg(feature = "keyring")]
+    let token = token.or_else(|| keychain_token(environment));
+    Ok(token)
+}
+
+/// A keychain that is locked or absent is no reason not to use public models.
+#[cfg(feature = "keyring")]
+fn keychain_token(environment: &Environment) -> Option<Token> {
+    use hub_client::{Keychain, TokenSource};
+
+    if !matches!(environment.token, TokenSource::File) || environment.offline {
+        return None;
+    }
+    Keychain::new(&environment.endpoint)
+        .read()
+        .unwrap_or_else(|error| {
+            tracing::debug!(%error, "no token from the keychain");
+            None
+        })
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: speed against a peer, side by side in one run, as medians.
+//! `cargo xtask bench mlx-cpu`: `engine-mlx` against mlx-lm on MLX's CPU device.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::layout::{self, Layout};
+use crate::model::{self, Form};
 use crate::oracle::Oracle;
-use crate::process;
-use crate::progress;
-use crate::{model, setup};
+use crate::{process, progress, setup};
+
+use super::median;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -58,7 +59,7 @@ struct Timings {
 /// One line of the table.
 #[derive(Debug, Serialize)]
 struct Figure {
-    figure: String,
+    name: String,
     unit: &'static str,
     mlxengine: f64,
     mlx_lm: f64,
@@ -71,7 +72,8 @@ struct Figure {
 
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     setup::ensure(layout)?;
-    let models = model::ensure(layout)?;
+    model::ensure(layout)?;
+    let folder = model::path(layout, Form::Mlx);
     let oracle = Oracle::set_up(layout)?;
     let ours = build(layout)?;
 
@@ -82,11 +84,11 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
         // Who goes first alternates, so that a machine that slows down harms both alike.
         for turn in 0..2 {
             if (round + turn) % 2 == 0 {
-                speeds.0.push(our_speed(&ours, &models.mlx, arguments)?);
-                starts.0.push(our_start(&ours, &models.mlx)?);
+                speeds.0.push(our_speed(&ours, &folder, arguments)?);
+                starts.0.push(our_start(&ours, &folder)?);
             } else {
-                speeds.1.push(their_speed(&oracle, &models.mlx, arguments)?);
-                starts.1.push(their_start(&oracle, &models.mlx)?);
+                speeds.1.push(their_speed(&oracle, &folder, arguments)?);
+                starts.1.push(their_start(&oracle, &folder)?);
             }
         }
         drop(step);
@@ -110,7 +112,7 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
             starts.1,
         ),
     ];
-    progress::print(&table(&figures));
+    progress::answer(&table(&figures));
     if let Some(path) = &arguments.json {
         let json = serde_json::to_string_pretty(&figures).map_err(|e| unreadable(&e))?;
         layout::write_whole(path, &json)?;
@@ -122,7 +124,7 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
 fn build(layout: &Layout) -> Result<PathBuf, Error> {
     let _step = progress::spinner("Building mlxengine");
     let printed = process::run_quietly(
-        process::cargo()
+        setup::cargo_with_mlx()
             .current_dir(layout.root())
             .args(["build", "--release", "--package", "mlxengine-cli"])
             .arg("--message-format=json"),
@@ -171,7 +173,7 @@ fn their_speed(oracle: &Oracle, model: &Path, arguments: &Arguments) -> Result<S
         arguments.new_tokens.to_string(),
     );
     let printed = oracle.run(
-        include_str!("../python/measure.py"),
+        include_str!("../../python/measure.py"),
         &[model, Path::new(&prompt), Path::new(&new)],
     )?;
     serde_json::from_str(&printed).map_err(|e| unreadable(&e))
@@ -201,7 +203,7 @@ fn timed(command: &mut Command) -> Result<f64, Error> {
 fn faster(figure: String, ours: Vec<f64>, theirs: Vec<f64>) -> Figure {
     let (a, b) = (median(&ours), median(&theirs));
     Figure {
-        figure,
+        name: figure,
         unit: "tok/s",
         mlxengine: a,
         mlx_lm: b,
@@ -215,7 +217,7 @@ fn faster(figure: String, ours: Vec<f64>, theirs: Vec<f64>) -> Figure {
 fn shorter(figure: String, ours: Vec<f64>, theirs: Vec<f64>) -> Figure {
     let (a, b) = (median(&ours), median(&theirs));
     Figure {
-        figure,
+        name: figure,
         unit: "s",
         mlxengine: a,
         mlx_lm: b,
@@ -223,17 +225,6 @@ fn shorter(figure: String, ours: Vec<f64>, theirs: Vec<f64>) -> Figure {
         goal: 4.0,
         mlxengine_runs: ours,
         mlx_lm_runs: theirs,
-    }
-}
-
-fn median(runs: &[f64]) -> f64 {
-    let mut sorted = runs.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    } else {
-        sorted[middle]
     }
 }
 
@@ -249,7 +240,7 @@ fn table(figures: &[Figure]) -> String {
         let met = if f.ratio >= f.goal { "met" } else { "NOT met" };
         format!(
             "| {:<30} | {:>10} | {:>14} | {:>12.2} | {:>12} |",
-            f.figure,
+            f.name,
             format!("{:.2} {}", f.mlxengine, f.unit),
             format!("{:.2} {}", f.mlx_lm, f.unit),
             f.ratio,
@@ -261,7 +252,7 @@ fn table(figures: &[Figure]) -> String {
 
 fn unreadable(error: &serde_json::Error) -> Error {
     Error::Failed {
-        program: "cargo xtask bench".to_owned(),
+        program: "cargo xtask bench mlx-cpu".to_owned(),
         detail: format!("a figure can't be read: {error}"),
     }
 }
@@ -269,12 +260,6 @@ fn unreadable(error: &serde_json::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
-    }
 
     #[test]
     fn a_goal_that_is_missed_is_said_so() {
