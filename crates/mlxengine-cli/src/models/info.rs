@@ -2,7 +2,7 @@
 
 use indicatif::DecimalBytes;
 use mlxengine::{
-    MemoryEstimate, ModelDescription,
+    Availability, MemoryEstimate, ModelDescription,
     registry::{Place, Runs},
 };
 use serde::Serialize;
@@ -32,9 +32,8 @@ pub(crate) async fn run(args: InfoArgs) -> Result<(), Failure> {
     let described = described
         .ok_or(Failure::Interrupted)?
         .map_err(Failure::Store)?;
-    // Numbers of 2 bytes, as on a GPU.
     let memory = described
-        .memory_estimate(args.context, 2)
+        .memory_estimate(args.context, element_bytes())
         .map(|estimate| Memory {
             context: args.context,
             total_bytes: estimate.total_bytes(),
@@ -48,6 +47,19 @@ pub(crate) async fn run(args: InfoArgs) -> Result<(), Failure> {
         });
     }
     output.text(&in_words(&described, memory.as_ref()))
+}
+
+/// Bytes of the numbers that this machine computes with: MLX's CPU device widens them to 4, GPUs
+/// take them as they are published.
+fn element_bytes() -> u32 {
+    let on_cpu = mlxengine::backends().iter().any(|backend| {
+        let device = match backend.availability() {
+            Availability::Ready { device } => device.to_lowercase(),
+            _ => return false,
+        };
+        !backend.info().simulated && device.contains("cpu")
+    });
+    if on_cpu { 4 } else { 2 }
 }
 
 /// A line for each thing that is known.

@@ -1,6 +1,7 @@
 //! The store, against a Hub on the loopback.
 
 mod describe;
+mod memory;
 mod names;
 mod offline;
 mod open;
