@@ -21,7 +21,7 @@ struct Layer {
 }
 
 /// From the lowest to the highest. Each crate of the workspace has its line.
-const LAYERS: [Layer; 10] = [
+const LAYERS: [Layer; 14] = [
     Layer {
         name: "engine-core",
         ours: &[],
@@ -36,6 +36,26 @@ const LAYERS: [Layer; 10] = [
         name: "model-files",
         ours: &[],
         never: &["tokio", "reqwest", "mlx-rs", "tokenizers"],
+    },
+    Layer {
+        name: "hub-client",
+        ours: &[],
+        never: &["mlx-rs", "tokenizers"],
+    },
+    Layer {
+        name: "registry",
+        ours: &["engine-core", "model-arch"],
+        never: &["tokio", "reqwest", "mlx-rs", "tokenizers"],
+    },
+    Layer {
+        name: "downloader",
+        ours: &[],
+        never: &["mlx-rs", "tokenizers", "hf-hub"],
+    },
+    Layer {
+        name: "hub-fault-server",
+        ours: &[],
+        never: &["reqwest", "mlx-rs", "tokenizers"],
     },
     Layer {
         name: "engine-conformance",
@@ -60,25 +80,31 @@ const LAYERS: [Layer; 10] = [
     Layer {
         name: "mlxengine",
         ours: &[
+            "downloader",
             "engine-core",
             "engine-mlx",
             "engine-mock",
             "engine-runtime",
+            "hub-client",
             "model-arch",
             "model-files",
+            "registry",
         ],
         never: &[],
     },
     Layer {
         name: "mlxengine-cli",
         ours: &[
+            "downloader",
             "engine-core",
             "engine-mlx",
             "engine-mock",
             "engine-runtime",
+            "hub-client",
             "mlxengine",
             "model-arch",
             "model-files",
+            "registry",
         ],
         never: &[],
     },

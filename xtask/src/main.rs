@@ -8,6 +8,7 @@ mod bench;
 mod demo;
 mod deps;
 mod digest;
+mod environment;
 mod error;
 mod layout;
 mod metadata;

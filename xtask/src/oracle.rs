@@ -1,16 +1,18 @@
 //! The independent oracle: mlx-lm, pinned whole, in a virtual environment of its own.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::environment::Packages;
 use crate::error::Error;
 use crate::layout::{self, Layout};
 use crate::process;
 use crate::progress;
-use crate::python::Python;
 
-const REQUIREMENTS: &str = include_str!("../python/mlx-lm.txt");
+const MLX_LM: Packages = Packages {
+    name: "mlx-lm",
+    requirements: include_str!("../python/mlx-lm.txt"),
+};
 
 /// A Python that can import `mlx_lm`.
 #[derive(Debug)]
@@ -21,34 +23,7 @@ pub(crate) struct Oracle {
 impl Oracle {
     /// Creates the virtual environment, or finds the one that an earlier run completed.
     pub(crate) fn set_up(layout: &Layout) -> Result<Self, Error> {
-        let folder = layout.generated().join("python").join("mlx-lm");
-        let stamp = folder.join("requirements.txt");
-        let python = folder.join("bin").join("python");
-        let workshop = layout.lock()?;
-        if fs::read_to_string(&stamp).is_ok_and(|done| done == REQUIREMENTS) && python.is_file() {
-            return Ok(Self { python });
-        }
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(|e| Error::io("remove", &folder, e))?;
-        }
-        let _step = progress::spinner("Installing mlx-lm in a virtual environment");
-        let unfinished = workshop.unfinished()?;
-        let system = Python::find(unfinished.path()).ok_or_else(|| Error::Missing {
-            what: "Python with pip".to_owned(),
-            remedy: "install python3 and python3-venv, then run the command again".to_owned(),
-        })?;
-        process::run_quietly(system.command().args(["-m", "venv"]).arg(&folder))?;
-        let list = unfinished.path().join("requirements.txt");
-        layout::write_whole(&list, REQUIREMENTS)?;
-        process::run_quietly(
-            Command::new(&python)
-                .args(["-m", "pip", "install", "--quiet", "--no-deps"])
-                .arg("--disable-pip-version-check")
-                .arg("--requirement")
-                .arg(&list),
-        )?;
-        // Written last: without it the folder counts as unfinished.
-        layout::write_whole(&stamp, REQUIREMENTS)?;
+        let python = MLX_LM.set_up(layout)?;
         Ok(Self { python })
     }
 

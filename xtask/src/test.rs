@@ -2,11 +2,15 @@
 
 use std::process::Command;
 
+use crate::environment::HUGGINGFACE_HUB;
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::process::{self, Program};
 use crate::progress::say;
 use crate::{model, setup};
+
+/// Names a Python that has `huggingface_hub`, for the tests of interoperability.
+const PYTHON_VARIABLE: &str = "MLXENGINE_TEST_HUB_PYTHON";
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +23,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     setup::ensure(layout)?;
     model::ensure(layout)?;
+    let python = HUGGINGFACE_HUB.set_up(layout)?;
     let mut tests = tests(layout, Program::named("cargo-nextest").is_some());
+    tests.env(PYTHON_VARIABLE, python);
     if let Some(filter) = &arguments.filter {
         return process::run_visibly(tests.arg(filter));
     }

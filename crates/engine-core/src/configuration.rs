@@ -52,6 +52,17 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
+    /// Weights and cache, with an overhead of 5 % of the weights and at least 64 MiB.
+    pub const fn new(weight_bytes: u64, kv_bytes: u64) -> Self {
+        const LEAST: u64 = 64 << 20;
+        let share = weight_bytes / 20;
+        Self {
+            weight_bytes,
+            kv_bytes,
+            overhead_bytes: if share > LEAST { share } else { LEAST },
+        }
+    }
+
     /// All together.
     pub const fn total_bytes(&self) -> u64 {
         self.weight_bytes
@@ -178,7 +189,7 @@ impl ModelConfiguration {
     /// The memory needed with one sequence of `context` tokens; `None` if too little is known.
     ///
     /// Weights are `parameters` at their bits, plus a 16-bit scale and bias for each group; 16 bits
-    /// each where they are not quantized. The overhead is 5 % of the weights and at least 64 MiB.
+    /// each where they are not quantized. For the overhead see [`MemoryEstimate::new`].
     pub fn memory_estimate(&self, context: u32) -> Option<MemoryEstimate> {
         let parameters = self.parameters?;
         let weight_bytes = match self.quantization {
@@ -193,10 +204,6 @@ impl ModelConfiguration {
             .kv_cache?
             .bytes_per_token()
             .saturating_mul(u64::from(context));
-        Some(MemoryEstimate {
-            weight_bytes,
-            kv_bytes,
-            overhead_bytes: (weight_bytes / 20).max(64 << 20),
-        })
+        Some(MemoryEstimate::new(weight_bytes, kv_bytes))
     }
 }

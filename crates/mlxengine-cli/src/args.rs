@@ -1,5 +1,6 @@
 //! The command line.
 
+mod hub;
 mod model;
 mod params;
 
@@ -7,6 +8,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use hub::{
+    CompletionsArgs, InfoArgs, ListArgs, LoginArgs, LogoutArgs, ModelsArgs, ModelsCommand, Order,
+    PruneArgs, PullArgs, RmArgs, SearchArgs, VerifyArgs,
+};
 pub(crate) use model::{BackendName, ModelArgs};
 pub(crate) use params::ParamArgs;
 
@@ -27,8 +32,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  done
     1  something failed while running
-    2  the command line, or a file it names, can't be used
-    3  the model can't be loaded
+    2  the command line, a variable, or a file or model that it names can't be used
+    3  the model can't be loaded, or not fetched for that
     4  the request was refused: a value out of range, unsupported, or a prompt too long
   130  interrupted by Ctrl-C";
 
@@ -38,8 +43,18 @@ pub(crate) enum Command {
     Generate(Box<GenerateArgs>),
     /// Talks with a model; each line of piped input is a turn.
     Chat(Box<ChatArgs>),
+    /// Fetches a model from the Hugging Face Hub.
+    Pull(PullArgs),
+    /// Looks for models, and after those on this machine.
+    Models(ModelsArgs),
+    /// Keeps an access token of the Hub.
+    Login(LoginArgs),
+    /// Deletes the access token.
+    Logout(LogoutArgs),
     /// Lists the backends of this program and whether they can run here.
     Backends(BackendsArgs),
+    /// Prints completions for a shell.
+    Completions(CompletionsArgs),
 }
 
 /// Text goes to stdout as it comes, statistics to stderr.

@@ -18,13 +18,7 @@ pub(crate) async fn run(args: ChatArgs) -> Result<(), Failure> {
         None => args.system.iter().map(Message::system).collect(),
     };
     let mut interrupt = Interrupt::new();
-    let engine = load::load(
-        &args.model,
-        args.params.to_params(),
-        args.quiet,
-        &mut interrupt,
-    )
-    .await?;
+    let engine = load::load(&args.model, &args.params, args.quiet, &mut interrupt).await?;
     drop(interrupt);
     let chat = Chat {
         engine: engine.clone(),

@@ -1,8 +1,8 @@
 //! How the program ends when it does not end well.
 
-use std::{error::Error as _, io, path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
-use mlxengine::Error;
+use mlxengine::{Error, StoreError, downloader, hub::HubError};
 
 /// A file of messages, in short.
 const MESSAGES: &str = r#"[{"role": "user", "content": "Hello"}]"#;
@@ -12,6 +12,12 @@ const MESSAGES: &str = r#"[{"role": "user", "content": "Hello"}]"#;
 pub(crate) enum Failure {
     /// The model can't be loaded.
     Load(Error),
+    /// The model's files can't be had.
+    Open(StoreError),
+    /// The store can't do what it was asked to.
+    Store(StoreError),
+    /// Files of models are not what they should be, as was said in full.
+    Damaged { repaired: bool },
     /// The request was refused, or failed while running.
     Run(Error),
     /// The command line asks for something that can't be.
@@ -44,8 +50,14 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Usage { .. } | Self::Read { .. } | Self::Messages { .. } => 2,
             Self::Load(error) | Self::Run(error) if is_refusal(error) => 4,
-            Self::Load(_) => 3,
-            Self::Run(_) | Self::Output(_) | Self::Write { .. } | Self::Setup { .. } => 1,
+            Self::Load(_) | Self::Open(_) => 3,
+            Self::Store(error) if is_about_the_command_line(error) => 2,
+            Self::Store(_)
+            | Self::Damaged { .. }
+            | Self::Run(_)
+            | Self::Output(_)
+            | Self::Write { .. }
+            | Self::Setup { .. } => 1,
             Self::Interrupted => 130,
         })
     }
@@ -61,15 +73,16 @@ impl Failure {
         match self {
             Self::Interrupted => Ok(()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Self::Load(error) | Self::Run(error) => {
-                writeln!(to, "error: {error}")?;
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    writeln!(to, "  because: {error}")?;
-                    cause = error.source();
-                }
-                writeln!(to, "hint: {}", error.suggestion())
-            }
+            Self::Load(error) | Self::Run(error) => explain(to, error, &error.suggestion()),
+            Self::Open(error) | Self::Store(error) => explain(to, error, &error.suggestion()),
+            Self::Damaged { repaired: false } => writeln!(
+                to,
+                "error: some files are damaged\nhint: delete them with --repair, then fetch the model again with `mlxengine pull`"
+            ),
+            Self::Damaged { repaired: true } => writeln!(
+                to,
+                "error: some files were damaged and have been deleted\nhint: fetch the model again with `mlxengine pull`"
+            ),
             Self::Usage { message, hint } => writeln!(to, "error: {message}\nhint: {hint}"),
             Self::Read { what, source } => writeln!(
                 to,
@@ -94,6 +107,38 @@ impl Failure {
                 "error: can't {what}: {source}\nhint: free some of this system's resources and try again"
             ),
         }
+    }
+}
+
+/// The error, its causes, and what to do.
+fn explain(to: &mut impl io::Write, error: &dyn std::error::Error, hint: &str) -> io::Result<()> {
+    writeln!(to, "error: {error}")?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        writeln!(to, "  because: {error}")?;
+        cause = error.source();
+    }
+    writeln!(to, "hint: {hint}")
+}
+
+/// Whether a name or a setting can't be used, as opposed to something that failed.
+fn is_about_the_command_line(error: &StoreError) -> bool {
+    match error {
+        // A list of models is a file that the user named.
+        StoreError::Registry(_)
+        | StoreError::Local { .. }
+        | StoreError::Engine(Error::ModelNotFound { .. }) => true,
+        StoreError::Hub(error) => matches!(
+            error,
+            HubError::InvalidName(_)
+                | HubError::InvalidUrl { .. }
+                | HubError::InvalidVariable { .. }
+        ),
+        StoreError::Download(error) => matches!(
+            error,
+            downloader::Error::InvalidName(_) | downloader::Error::InvalidPattern { .. }
+        ),
+        _ => false,
     }
 }
 

@@ -28,13 +28,7 @@ pub(crate) async fn run(args: GenerateArgs) -> Result<(), Failure> {
     // Before Ctrl-C is caught: while stdin is awaited it ends the program at once.
     let question = question(&args)?;
     let mut interrupt = Interrupt::new();
-    let engine = load::load(
-        &args.model,
-        args.params.to_params(),
-        args.quiet,
-        &mut interrupt,
-    )
-    .await?;
+    let engine = load::load(&args.model, &args.params, args.quiet, &mut interrupt).await?;
     let result = answer(&args, &engine, question, &mut interrupt).await;
     // The model's thread ends before the process does, so that no library is torn down under it.
     let unloaded = engine.unload().await;

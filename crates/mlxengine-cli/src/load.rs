@@ -2,42 +2,45 @@
 
 use std::{
     io::{self, IsTerminal as _},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlxengine::{
-    BackendPolicy, GenerateParams, InferenceEngine, LoadProgress, LoadStage, ModelConfiguration,
+    BackendPolicy, InferenceEngine, LoadProgress, LoadStage, ModelConfiguration, NamedModel,
+    StoredModel,
     mock::{MockBackend, Script},
 };
 
 use crate::{
-    args::{BackendName, ModelArgs},
+    args::{BackendName, ModelArgs, ParamArgs},
     failure::Failure,
     interrupt::Interrupt,
-    note, report,
+    note, report, store,
 };
 
-/// Loads, and unless `quiet` shows a progress bar at a terminal and says what was loaded. Ctrl-C
-/// cancels.
+/// Loads, fetching the model first if it is not here, and unless `quiet` shows a progress bar at a
+/// terminal and says what was loaded. Ctrl-C cancels.
 pub(crate) async fn load(
     args: &ModelArgs,
-    params: GenerateParams,
+    params: &ParamArgs,
     quiet: bool,
     interrupt: &mut Interrupt,
 ) -> Result<InferenceEngine, Failure> {
-    let configuration = ModelConfiguration::from_path(model_path(args)?)
-        .with_load(args.load_options())
-        .with_generate(params);
     if args.backend != BackendName::Mock && args.asks_the_mock() {
         return Err(Failure::Usage {
             message: "--mock-reply and --mock-token-delay-ms are for the mock".to_owned(),
             hint: "add --backend mock, or leave them out",
         });
     }
-    let mut load = InferenceEngine::load(configuration);
+    let model = model(args, quiet, interrupt).await?;
+    let mut load = InferenceEngine::load(model.configure(|configuration| {
+        let generate = params.over(&configuration.generate);
+        configuration
+            .with_load(args.load_options())
+            .with_generate(generate)
+    }));
     load = match args.backend {
         BackendName::Auto => load,
         BackendName::Mlx => load.backend(BackendPolicy::require("mlx")),
@@ -82,15 +85,26 @@ fn show(bar: &ProgressBar, step: LoadProgress) {
     bar.set_position(step.done_bytes);
 }
 
-/// The mock reads no file, so it needs none.
-fn model_path(args: &ModelArgs) -> Result<PathBuf, Failure> {
-    match &args.model {
-        Some(path) => Ok(path.clone()),
-        None if args.backend == BackendName::Mock => Ok(PathBuf::from("mock")),
-        None => Err(Failure::Usage {
+/// The model's files. The mock reads none, so it needs none.
+async fn model(
+    args: &ModelArgs,
+    quiet: bool,
+    interrupt: &mut Interrupt,
+) -> Result<StoredModel, Failure> {
+    let Some(name) = &args.model else {
+        if args.backend == BackendName::Mock {
+            return Ok(ModelConfiguration::from_path("mock").into());
+        }
+        return Err(Failure::Usage {
             message: "there is no model".to_owned(),
-            hint: "name one with --model PATH, or set MLXENGINE_MODEL",
-        }),
+            hint: "name one with --model MODEL, or set MLXENGINE_MODEL; `mlxengine models search` lists some",
+        });
+    };
+    match name.to_str() {
+        _ if args.backend == BackendName::Mock => Ok(ModelConfiguration::from_path(name).into()),
+        // No name of the registry or the Hub, so there is no need for either.
+        Some(text) if !NamedModel::is_path(text) => store::open(text, quiet, interrupt).await,
+        _ => StoredModel::at(name).map_err(Failure::Open),
     }
 }
 

@@ -4,15 +4,21 @@ mod answer;
 mod args;
 mod backends;
 mod chat;
+mod completions;
 mod failure;
 mod generate;
 mod interrupt;
 mod load;
 mod logging;
+mod login;
 mod messages;
+mod models;
 mod note;
 mod output;
+mod pull;
 mod report;
+mod store;
+mod table;
 
 use std::process::ExitCode;
 
@@ -36,7 +42,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Generate(args) => block_on(generate::run(*args)),
         Command::Chat(args) => block_on(chat::run(*args)),
+        Command::Pull(args) => block_on(pull::run(args)),
+        Command::Models(args) => block_on(models::run(args)),
+        Command::Login(args) => block_on(login::login(args)),
+        Command::Logout(args) => login::logout(&args),
         Command::Backends(args) => backends::run(&args),
+        Command::Completions(args) => completions::run(&args),
     }
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use engine_core::{
     BackendInfo, BoxFuture, Capabilities, Completion, Engine, EngineExt, EngineInfo,
-    GenerateParams, GenerateRequest, GenerationStream, MemoryReport, Message, ModelConfiguration,
-    Prompt, Result, TextStream, TokenId,
+    GenerateParams, GenerateRequest, GenerationStream, MemoryReport, Message, Prompt, Result,
+    TextStream, TokenId,
 };
 
-use crate::Load;
+use crate::{Load, LoadSource, load::Keep};
 
 /// A loaded model.
 ///
@@ -16,13 +16,16 @@ use crate::Load;
 /// handle and the last running generation are dropped, or by [`InferenceEngine::unload`].
 ///
 /// A prompt is anything that turns into a [`Prompt`]: a text to be continued, chat messages, or
-/// tokens. Settings are [`GenerateParams`], or `None` for those of the [`ModelConfiguration`]. For
+/// tokens. Settings are [`GenerateParams`], or `None` for those of the
+/// [`ModelConfiguration`](crate::ModelConfiguration). For
 /// lenience towards unsupported settings, write a [`GenerateRequest`] and call
 /// [`InferenceEngine::start`].
 #[derive(Clone, Debug)]
 pub struct InferenceEngine {
     engine: Arc<dyn Engine>,
     params: Arc<GenerateParams>,
+    /// What must live as long as the model, for the sake of its drop.
+    keep: Option<Keep>,
 }
 
 impl InferenceEngine {
@@ -32,8 +35,8 @@ impl InferenceEngine {
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if the configuration is out of
     /// range, [`Error::Unavailable`](crate::Error::Unavailable) with the reason of every backend
     /// tried if none can run here, and what the chosen backend says of the model.
-    pub fn load(configuration: ModelConfiguration) -> Load {
-        Load::new(configuration)
+    pub fn load(source: impl Into<LoadSource>) -> Load {
+        Load::new(source.into())
     }
 
     /// Wraps an engine that was loaded by other means; `params` serve requests that bring none.
@@ -41,7 +44,13 @@ impl InferenceEngine {
         Self {
             engine,
             params: Arc::new(params),
+            keep: None,
         }
+    }
+
+    pub(crate) fn keeping(mut self, keep: Option<Keep>) -> Self {
+        self.keep = keep;
+        self
     }
 
     /// Waits for the whole answer.

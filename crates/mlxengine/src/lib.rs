@@ -4,7 +4,11 @@ mod engine;
 mod load;
 mod load_progress;
 mod policy;
+#[cfg(feature = "hub")]
+mod store;
 
+#[cfg(feature = "hub")]
+pub use downloader;
 pub use engine::InferenceEngine;
 pub use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Capabilities, Completion, ComputeType,
@@ -18,6 +22,15 @@ pub use engine_core::{
 pub use engine_mlx::MlxBackend;
 #[cfg(feature = "mock")]
 pub use engine_mock as mock;
-pub use load::Load;
+#[cfg(feature = "hub")]
+pub use hub_client as hub;
+pub use load::{Load, LoadSource};
 pub use load_progress::LoadProgressStream;
 pub use policy::{BackendPolicy, backends};
+#[cfg(feature = "hub")]
+pub use registry;
+#[cfg(feature = "hub")]
+pub use store::{
+    ModelDescription, ModelStore, ModelStoreBuilder, NamedModel, Pull, PullProgressStream, Pulled,
+    StoreError, StoredModel,
+};

@@ -16,10 +16,41 @@ use crate::{
 /// cancels the load and frees what it held.
 #[must_use = "nothing is loaded until this is awaited"]
 pub struct Load {
-    configuration: ModelConfiguration,
+    source: LoadSource,
     choice: Choice,
     callback: Option<Box<dyn Fn(LoadProgress) + Send + Sync>>,
     stream: Option<(ProgressSender, ProgressCloser)>,
+}
+
+/// What [`InferenceEngine::load`] takes: a [`ModelConfiguration`], or a model of the store, which
+/// then stays in use as long as the engine.
+#[derive(Debug)]
+pub struct LoadSource {
+    configuration: ModelConfiguration,
+    keep: Option<Keep>,
+}
+
+/// Something that lives as long as the engine.
+pub(crate) type Keep = Arc<dyn std::any::Any + Send + Sync>;
+
+impl From<ModelConfiguration> for LoadSource {
+    fn from(configuration: ModelConfiguration) -> Self {
+        Self {
+            configuration,
+            keep: None,
+        }
+    }
+}
+
+#[cfg(feature = "hub")]
+impl From<crate::StoredModel> for LoadSource {
+    fn from(model: crate::StoredModel) -> Self {
+        let (configuration, in_use) = model.into_parts();
+        Self {
+            configuration,
+            keep: in_use.map(|in_use| Arc::new(in_use) as Keep),
+        }
+    }
 }
 
 enum Choice {
@@ -28,9 +59,9 @@ enum Choice {
 }
 
 impl Load {
-    pub(crate) fn new(configuration: ModelConfiguration) -> Self {
+    pub(crate) fn new(source: LoadSource) -> Self {
         Self {
-            configuration,
+            source,
             choice: Choice::Policy(BackendPolicy::Auto),
             callback: None,
             stream: None,
@@ -74,7 +105,11 @@ impl IntoFuture for Load {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let Self {
-                configuration,
+                source:
+                    LoadSource {
+                        configuration,
+                        keep,
+                    },
                 choice,
                 callback,
                 stream,
@@ -103,7 +138,7 @@ impl IntoFuture for Load {
                 "loading"
             );
             let engine = backend.load(configuration.load_request(), progress).await?;
-            Ok(InferenceEngine::new(engine, configuration.generate))
+            Ok(InferenceEngine::new(engine, configuration.generate).keeping(keep))
         })
     }
 }
@@ -111,7 +146,7 @@ impl IntoFuture for Load {
 impl fmt::Debug for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Load");
-        debug.field("configuration", &self.configuration);
+        debug.field("source", &self.source);
         match &self.choice {
             Choice::Policy(policy) => debug.field("policy", policy),
             Choice::Given(backend) => debug.field("backend", backend),

@@ -5,6 +5,7 @@ mod error;
 mod families;
 mod quantization;
 mod rope;
+mod sizes;
 mod spec;
 mod tensors;
 

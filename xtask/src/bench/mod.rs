@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: speed against a peer, side by side in one run, as medians.
 
+mod download;
 pub(crate) mod mlx;
 mod mlx_cpu;
 
@@ -16,6 +17,8 @@ pub(crate) struct Arguments {
 /// What is measured.
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// Fetching a model, against Python's `huggingface_hub` and `hf-hub`.
+    Download(download::Arguments),
     /// `engine-mlx` against mlx-lm, on MLX's CPU device and the small test model.
     MlxCpu(mlx_cpu::Arguments),
     /// `engine-mlx` against mlx-lm, on models with random weights in well-known shapes.
@@ -25,6 +28,7 @@ enum What {
 /// Runs the command.
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     match &arguments.what {
+        What::Download(arguments) => download::run(layout, arguments),
         What::MlxCpu(arguments) => mlx_cpu::run(layout, arguments),
         What::Mlx(arguments) => mlx::run(layout, arguments),
     }

@@ -8,11 +8,12 @@ use mlxengine::{ComputeType, DeviceChoice, LoadOptions};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// A folder with config.json and *.safetensors, or a GGUF file; the mock needs none
+    /// A name as in qwen3-0.6b, organisation/name of the Hub, a folder with config.json and
+    /// *.safetensors, or a GGUF file; what is not here is fetched. The mock needs none
     #[arg(
         long,
         short,
-        value_name = "PATH",
+        value_name = "MODEL",
         env = "MLXENGINE_MODEL",
         hide_env_values = true
     )]

@@ -6,10 +6,16 @@
 mod backends;
 mod chat;
 mod command;
+mod completions;
 mod exit_codes;
 mod generate;
+mod hub;
 mod json;
+mod login;
+mod models;
+mod names;
 mod parity;
+mod pull;
 mod real_model;
 #[cfg(unix)]
 mod signals;

@@ -2,9 +2,12 @@
 
 #![cfg(feature = "mock")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod custom_backend;
 mod engine;
 mod handles;
 mod load;
 mod mock;
+#[cfg(feature = "hub")]
+mod store;

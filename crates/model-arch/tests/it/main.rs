@@ -4,6 +4,7 @@ mod families;
 mod hostile;
 mod quantization;
 mod rope;
+mod sizes;
 
 use model_arch::{ArchError, DecoderSpec};
 use serde_json::{Value, json};
