@@ -10,6 +10,8 @@ mod completions;
 mod exit_codes;
 mod generate;
 mod hub;
+#[cfg(unix)]
+mod hub_terminal;
 mod json;
 mod login;
 mod models;

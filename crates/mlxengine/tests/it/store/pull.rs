@@ -159,8 +159,12 @@ async fn a_broken_connection_is_no_more_than_a_delay() {
 
 #[tokio::test]
 async fn a_cancelled_fetch_leaves_no_model_and_goes_on_later() {
-    let world = World::new();
-    let stall = Fault::Stall { after: 200_000 };
+    const SIZE: u64 = 4_000_000;
+    let large = Repo::new(ID)
+        .file("config.json", super::config())
+        .lfs("model.safetensors", Content::noise(1, SIZE));
+    let world = World::with(large);
+    let stall = Fault::Stall { after: SIZE / 2 };
     world
         .server
         .script(Stage::Body, "model.safetensors", [stall]);
@@ -173,7 +177,7 @@ async fn a_cancelled_fetch_leaves_no_model_and_goes_on_later() {
         .progress_stream();
     let cancel = async {
         while let Some(step) = progress.next().await {
-            if step.bytes >= 100_000 {
+            if step.bytes >= SIZE / 4 {
                 token.cancel();
             }
         }
@@ -186,7 +190,7 @@ async fn a_cancelled_fetch_leaves_no_model_and_goes_on_later() {
     );
     assert!(world.store.open_cached(&model).await.unwrap().is_none());
     let pulled = world.store.pull(model).await.unwrap();
-    assert!(pulled.received <= 200_303, "{}", pulled.received);
+    assert!(pulled.received <= SIZE * 3 / 4, "{}", pulled.received);
 }
 
 #[tokio::test]
