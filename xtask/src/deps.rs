@@ -21,7 +21,7 @@ struct Layer {
 }
 
 /// From the lowest to the highest. Each crate of the workspace has its line.
-const LAYERS: [Layer; 10] = [
+const LAYERS: [Layer; 11] = [
     Layer {
         name: "engine-core",
         ours: &[],
@@ -58,9 +58,15 @@ const LAYERS: [Layer; 10] = [
         never: &["tokio", "reqwest"],
     },
     Layer {
+        name: "engine-cpu",
+        ours: &["engine-core", "engine-runtime", "model-arch", "model-files"],
+        never: &["tokio", "reqwest", "mlx-rs", "mlx-sys"],
+    },
+    Layer {
         name: "mlxengine",
         ours: &[
             "engine-core",
+            "engine-cpu",
             "engine-mlx",
             "engine-mock",
             "engine-runtime",
@@ -73,6 +79,7 @@ const LAYERS: [Layer; 10] = [
         name: "mlxengine-cli",
         ours: &[
             "engine-core",
+            "engine-cpu",
             "engine-mlx",
             "engine-mock",
             "engine-runtime",

@@ -24,7 +24,7 @@ pub use engine::{Engine, EngineInfo, GenerationStream};
 pub use engine_ext::{Completion, EngineExt, TextStream};
 pub use error::{Error, Result, Source};
 pub use event::{FinishReason, GenerationEvent, GenerationSummary, Timings, Usage};
-pub use load::{ComputeType, DeviceChoice, LoadOptions, LoadRequest};
+pub use load::{ComputeType, DeviceChoice, KvType, LoadOptions, LoadRequest};
 pub use logits::Logits;
 pub use memory::MemoryReport;
 pub use model::{

@@ -167,6 +167,17 @@ impl Checkpoint {
         }
     }
 
+    /// Takes a tensor out of this process's memory, if the system knows how.
+    ///
+    /// For those who copy the weights as they read them and would otherwise hold them twice. The
+    /// tensor can be read again.
+    pub fn release(&self, name: &str) {
+        match &self.weights {
+            Weights::Safetensors(folder) => folder.release(name),
+            Weights::Gguf(view) => view.release(name),
+        }
+    }
+
     /// A tensor's description exactly as [`Checkpoint::read`] will give it.
     pub(crate) fn exact_info(&self, info: &TensorInfo) -> Result<TensorInfo, FilesError> {
         match &self.weights {

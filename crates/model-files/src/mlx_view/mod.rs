@@ -217,6 +217,15 @@ impl MlxView {
         Ok(Tensor { info, data })
     }
 
+    /// See [`Checkpoint::release`](crate::Checkpoint::release).
+    pub(crate) fn release(&self, name: &str) {
+        if let Some(recipe) = self.recipes.get(name)
+            && let Some(tensor) = self.file.tensors().get(recipe.source)
+        {
+            self.file.release(tensor);
+        }
+    }
+
     /// The tensor's description as [`MlxView::read`] will give it.
     pub(crate) fn exact_info(&self, info: &TensorInfo) -> Result<TensorInfo, FilesError> {
         let mut exact = info.clone();

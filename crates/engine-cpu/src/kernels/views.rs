@@ -1,0 +1,239 @@
+//! What kernels read: tiles of matrices, rows of activations, pages of the KV cache.
+
+use super::{LANES, PAGE};
+
+/// How many bits a weight takes in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// Four: two weights in a byte.
+    Nibble,
+    /// Eight.
+    Byte,
+}
+
+impl Width {
+    /// Bytes of a tile with this many columns.
+    pub(crate) const fn tile_bytes(self, columns: usize) -> usize {
+        match self {
+            Self::Nibble => columns * LANES / 2,
+            Self::Byte => columns * LANES,
+        }
+    }
+}
+
+/// Numbers in the type in which a file stores them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Numbers<'a> {
+    F16(&'a [u16]),
+    Bf16(&'a [u16]),
+    F32(&'a [f32]),
+}
+
+impl<'a> Numbers<'a> {
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::F16(bits) | Self::Bf16(bits) => bits.len(),
+            Self::F32(numbers) => numbers.len(),
+        }
+    }
+
+    /// Some of them.
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Numbers<'a> {
+        match self {
+            Self::F16(bits) => Numbers::F16(&bits[range]),
+            Self::Bf16(bits) => Numbers::Bf16(&bits[range]),
+            Self::F32(numbers) => Numbers::F32(&numbers[range]),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> f32 {
+        match self {
+            Self::F16(bits) => half::f16::from_bits(bits[index]).to_f32(),
+            Self::Bf16(bits) => f32::from_bits(u32::from(bits[index]) << 16),
+            Self::F32(numbers) => numbers[index],
+        }
+    }
+}
+
+/// What is added to `scale * q`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Offset<'a> {
+    /// A number of its own for each group.
+    Biases(Numbers<'a>),
+    /// `-zero * scale`.
+    Zero(f32),
+}
+
+/// Tiles of a matrix of affine weights `w = scale * q + bias`, with unsigned `q`.
+///
+/// A tile is [`LANES`] rows. Its weights lie in lines of 64 bytes, in which four bytes belong to a
+/// row: with eight bits a weight, columns `4 j` to `4 j + 3` in line `j`; with four bits, columns
+/// `8 j` to `8 j + 3` in the low halves and `8 j + 4` to `8 j + 7` in the high halves.
+/// Scales and biases are `[tiles, groups, LANES]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AffineTiles<'a> {
+    pub(crate) width: Width,
+    pub(crate) columns: usize,
+    /// Columns that share a scale: a multiple of the block.
+    pub(crate) group: usize,
+    pub(crate) block: Blocks,
+    pub(crate) quants: &'a [u8],
+    pub(crate) scales: Numbers<'a>,
+    pub(crate) offset: Offset<'a>,
+}
+
+impl AffineTiles<'_> {
+    pub(crate) const fn tiles(&self) -> usize {
+        self.quants.len() / self.width.tile_bytes(self.columns)
+    }
+
+    pub(crate) const fn groups(&self) -> usize {
+        self.columns / self.group
+    }
+
+    /// Panics unless the sizes fit together, so that kernels may rely on them.
+    pub(crate) fn check(&self, rows: &[&QuantizedRow], out: &[f32]) {
+        let block = self.block.len();
+        let tile_bytes = self.width.tile_bytes(self.columns);
+        let numbers = self.tiles() * self.groups() * LANES;
+        assert!(
+            self.group > 0
+                && self.columns.is_multiple_of(self.group)
+                && self.group.is_multiple_of(block)
+        );
+        assert!(self.quants.len().is_multiple_of(tile_bytes));
+        assert_eq!(self.scales.len(), numbers);
+        if let Offset::Biases(biases) = &self.offset {
+            assert_eq!(biases.len(), numbers);
+        }
+        assert_eq!(out.len(), self.tiles() * rows.len() * LANES);
+        for row in rows {
+            assert_eq!(row.block, self.block);
+            assert_eq!(row.values.len(), self.columns);
+            assert_eq!(row.scales.len(), self.columns / block);
+            assert_eq!(row.sums.len(), self.columns / block);
+        }
+    }
+}
+
+/// Tiles of a matrix of plain numbers, `[tiles, columns, LANES]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlainTiles<'a> {
+    pub(crate) columns: usize,
+    pub(crate) numbers: Numbers<'a>,
+}
+
+impl PlainTiles<'_> {
+    pub(crate) const fn tiles(&self) -> usize {
+        self.numbers.len() / (self.columns * LANES)
+    }
+
+    /// Panics unless the sizes fit together.
+    pub(crate) fn check(&self, rows: &[&[f32]], out: &[f32]) {
+        assert!(self.numbers.len().is_multiple_of(self.columns * LANES));
+        assert_eq!(out.len(), self.tiles() * rows.len() * LANES);
+        assert!(rows.iter().all(|row| row.len() == self.columns));
+    }
+}
+
+/// Activations that share a scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    Of16,
+    Of32,
+}
+
+impl Blocks {
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::Of16 => 16,
+            Self::Of32 => 32,
+        }
+    }
+}
+
+/// A row of activations in eight bits: `x = scale * value`.
+#[derive(Clone, Debug)]
+pub(crate) struct QuantizedRow {
+    pub(crate) block: Blocks,
+    /// From -127 to 127.
+    pub(crate) values: Vec<i8>,
+    /// One for each block.
+    pub(crate) scales: Vec<f32>,
+    /// The sum of each block's activations, as rounded.
+    pub(crate) sums: Vec<f32>,
+}
+
+impl QuantizedRow {
+    pub(crate) const fn new(block: Blocks) -> Self {
+        Self {
+            block,
+            values: Vec::new(),
+            scales: Vec::new(),
+            sums: Vec::new(),
+        }
+    }
+
+    /// Makes room for a row of `columns`, a multiple of the block.
+    pub(crate) fn resize(&mut self, columns: usize) {
+        let blocks = columns / self.block.len();
+        self.values.resize(columns, 0);
+        self.scales.resize(blocks, 0.0);
+        self.sums.resize(blocks, 0.0);
+    }
+}
+
+/// A page of one head in the cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ContextPage<'a> {
+    F16(&'a [u16]),
+    /// Eight bits, and a scale for each position.
+    Q8(&'a [i8], &'a [f32]),
+}
+
+impl ContextPage<'_> {
+    fn check(&self, head_dim: usize) {
+        match self {
+            Self::F16(bits) => assert_eq!(bits.len(), head_dim * PAGE),
+            Self::Q8(values, scales) => {
+                assert_eq!(values.len(), head_dim * PAGE);
+                assert_eq!(scales.len(), PAGE);
+            }
+        }
+    }
+}
+
+/// Keys of one head, `[head_dim, PAGE]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyLanes<'a> {
+    pub(crate) head_dim: usize,
+    pub(crate) page: ContextPage<'a>,
+}
+
+impl KeyLanes<'_> {
+    /// Panics unless the sizes fit together.
+    pub(crate) fn check(&self, queries: &[f32], out: &[f32]) {
+        self.page.check(self.head_dim);
+        assert!(queries.len().is_multiple_of(self.head_dim));
+        assert_eq!(queries.len() / self.head_dim * PAGE, out.len());
+    }
+}
+
+/// Values of one head, `[PAGE, head_dim]`, of which the first `used` positions are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ValueRows<'a> {
+    pub(crate) head_dim: usize,
+    pub(crate) used: usize,
+    pub(crate) page: ContextPage<'a>,
+}
+
+impl ValueRows<'_> {
+    /// Panics unless the sizes fit together.
+    pub(crate) fn check(&self, weights: &[f32], shrink: &[f32], out: &[f32]) {
+        self.page.check(self.head_dim);
+        assert!(self.used <= PAGE);
+        assert_eq!(weights.len(), shrink.len() * PAGE);
+        assert_eq!(out.len(), shrink.len() * self.head_dim);
+    }
+}
