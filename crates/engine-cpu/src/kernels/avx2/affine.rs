@@ -1,0 +1,253 @@
+//! Affine tiles, eight rows at a time.
+//!
+//! Without `vpdpbusd`, `vpmaddubsw` adds two products in sixteen bits: with weights of up to four
+//! bits they fit, so weights of eight bits go through it as two halves.
+
+use std::arch::x86_64::{
+    __m256i, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_cvtepi32_ps,
+    _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi32,
+    _mm256_srli_epi16, _mm256_storeu_ps,
+};
+
+use super::load::{BF16, BYTES, F16, F32, numbers};
+use crate::kernels::{AffineTiles, LANES, Numbers, Offset, QuantizedRow, Width};
+
+/// Bytes of a line, and of the part that belongs to eight rows.
+const LINE: usize = 64;
+const HALF_LINE: usize = 32;
+/// The most columns in a block, and vectors of four columns.
+const MOST_VECTORS: usize = 8;
+
+/// Eight rows of a tile, as pointers.
+#[derive(Clone, Copy)]
+struct HalfTile {
+    quants: *const u8,
+    scales: *const u8,
+    /// Null if the bias is `-zero * scale`.
+    biases: *const u8,
+    zero: f32,
+    groups: usize,
+    blocks_per_group: usize,
+    block: usize,
+}
+
+fn start(numbers: &Numbers<'_>) -> *const u8 {
+    match numbers {
+        Numbers::F16(bits) | Numbers::Bf16(bits) => bits.as_ptr().cast(),
+        Numbers::F32(numbers) => numbers.as_ptr().cast(),
+    }
+}
+
+/// Weights of up to four bits times activations, four of each in every row.
+#[inline]
+#[target_feature(enable = "avx2,avxvnni,f16c,fma")]
+fn nibbles_with_vnni(sums: __m256i, weights: __m256i, values: __m256i) -> __m256i {
+    _mm256_dpbusd_avx_epi32(sums, weights, values)
+}
+
+/// Weights of eight bits times activations.
+#[inline]
+#[target_feature(enable = "avx2,avxvnni,f16c,fma")]
+fn bytes_with_vnni(sums: __m256i, weights: __m256i, values: __m256i) -> __m256i {
+    _mm256_dpbusd_avx_epi32(sums, weights, values)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,f16c,fma")]
+fn nibbles_without_vnni(sums: __m256i, weights: __m256i, values: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(weights, values);
+    _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,f16c,fma")]
+fn bytes_without_vnni(sums: __m256i, weights: __m256i, values: __m256i) -> __m256i {
+    let low = _mm256_set1_epi8(15);
+    let zero = _mm256_setzero_si256();
+    let lower = nibbles_without_vnni(sums, _mm256_and_si256(weights, low), values);
+    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(weights), low);
+    let upper = nibbles_without_vnni(zero, upper, values);
+    _mm256_add_epi32(lower, _mm256_slli_epi32::<4>(upper))
+}
+
+/// The same functions for two sets of instructions, each inlined into the next.
+macro_rules! kernels {
+    ($affine:ident, $module:ident, $features:literal, $nibbles:path, $bytes:path) => {
+        /// # Safety
+        /// `tiles.check(rows, out)` must hold.
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $affine(
+            tiles: &AffineTiles<'_>,
+            rows: &[&QuantizedRow],
+            out: &mut [f32],
+        ) {
+            // SAFETY: as the caller's.
+            unsafe {
+                match (tiles.width, tiles.scales) {
+                    (Width::Nibble, Numbers::F16(_)) => $module::all::<true, F16>(tiles, rows, out),
+                    (Width::Nibble, Numbers::Bf16(_)) => {
+                        $module::all::<true, BF16>(tiles, rows, out);
+                    }
+                    (Width::Nibble, Numbers::F32(_)) => $module::all::<true, F32>(tiles, rows, out),
+                    (Width::Byte, Numbers::F16(_)) => $module::all::<false, F16>(tiles, rows, out),
+                    (Width::Byte, Numbers::Bf16(_)) => {
+                        $module::all::<false, BF16>(tiles, rows, out);
+                    }
+                    (Width::Byte, Numbers::F32(_)) => $module::all::<false, F32>(tiles, rows, out),
+                }
+            }
+        }
+
+        mod $module {
+            //! One set.
+
+            use super::*;
+
+            /// # Safety
+            /// `tiles.check(rows, out)` must hold, and the constants are those of `tiles`.
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn all<const NIBBLE: bool, const KIND: u8>(
+                tiles: &AffineTiles<'_>,
+                rows: &[&QuantizedRow],
+                out: &mut [f32],
+            ) {
+                let tile_bytes = tiles.width.tile_bytes(tiles.columns);
+                let number_bytes = tiles.groups() * LANES * BYTES[KIND as usize];
+                let scales = start(&tiles.scales);
+                let (biases, zero) = match &tiles.offset {
+                    Offset::Biases(biases) => (start(biases), 0.0),
+                    Offset::Zero(zero) => (std::ptr::null(), *zero),
+                };
+                let mut out = out.as_mut_ptr();
+                for tile in 0..tiles.tiles() {
+                    for half in 0..2 {
+                        // SAFETY: `check` found that there is a tile of quants, scales and biases
+                        // for each number, and sixteen numbers of output for each tile and row.
+                        unsafe {
+                            let numbers = tile * number_bytes + half * 8 * BYTES[KIND as usize];
+                            let part = HalfTile {
+                                quants: tiles
+                                    .quants
+                                    .as_ptr()
+                                    .add(tile * tile_bytes + half * HALF_LINE),
+                                scales: scales.add(numbers),
+                                biases: if biases.is_null() {
+                                    biases
+                                } else {
+                                    biases.add(numbers)
+                                },
+                                zero,
+                                groups: tiles.groups(),
+                                blocks_per_group: tiles.group / tiles.block.len(),
+                                block: tiles.block.len(),
+                            };
+                            let mut out = out.add(half * 8);
+                            let mut rest = rows;
+                            while let Some((some, others)) = rest.split_first_chunk::<4>() {
+                                half_tile::<NIBBLE, KIND, 4>(part, some, out);
+                                out = out.add(4 * LANES);
+                                rest = others;
+                            }
+                            while let Some((some, others)) = rest.split_first_chunk::<1>() {
+                                half_tile::<NIBBLE, KIND, 1>(part, some, out);
+                                out = out.add(LANES);
+                                rest = others;
+                            }
+                        }
+                    }
+                    // SAFETY: the tile's output ends here.
+                    out = unsafe { out.add(rows.len() * LANES) };
+                }
+            }
+
+            /// # Safety
+            /// As [`all`]'s; `out` has eight numbers, at steps of sixteen, for each row.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn half_tile<const NIBBLE: bool, const KIND: u8, const T: usize>(
+                tile: HalfTile,
+                rows: &[&QuantizedRow; T],
+                out: *mut f32,
+            ) {
+                let low = _mm256_set1_epi8(15);
+                let minus_zero = _mm256_set1_ps(-tile.zero);
+                let mut sums = [_mm256_setzero_ps(); T];
+                let mut quants = tile.quants;
+                let vectors = tile.block / 4;
+                let mut block = 0;
+                for group in 0..tile.groups {
+                    // SAFETY: there are `groups` times sixteen scales, and biases unless null; each
+                    // block has its columns of quants, values of each row, a scale and a sum.
+                    unsafe {
+                        let scale = numbers::<KIND>(tile.scales, group * LANES);
+                        let bias = if tile.biases.is_null() {
+                            _mm256_mul_ps(scale, minus_zero)
+                        } else {
+                            numbers::<KIND>(tile.biases, group * LANES)
+                        };
+                        for _ in 0..tile.blocks_per_group {
+                            let mut weights = [_mm256_setzero_si256(); MOST_VECTORS];
+                            let lines = if NIBBLE { vectors / 2 } else { vectors };
+                            for line in 0..lines {
+                                let whole = _mm256_loadu_si256(quants.add(line * LINE).cast());
+                                if NIBBLE {
+                                    weights[2 * line] = _mm256_and_si256(whole, low);
+                                    weights[2 * line + 1] =
+                                        _mm256_and_si256(_mm256_srli_epi16::<4>(whole), low);
+                                } else {
+                                    weights[line] = whole;
+                                }
+                            }
+                            quants = quants.add(lines * LINE);
+                            for (row, total) in rows.iter().zip(&mut sums) {
+                                let values = row.values.as_ptr().add(block * tile.block);
+                                let mut products = _mm256_setzero_si256();
+                                for (i, weights) in weights.iter().enumerate().take(vectors) {
+                                    let four = values.add(4 * i).cast::<[u8; 4]>().read();
+                                    let four = _mm256_set1_epi32(i32::from_le_bytes(four));
+                                    products = if NIBBLE {
+                                        $nibbles(products, *weights, four)
+                                    } else {
+                                        $bytes(products, *weights, four)
+                                    };
+                                }
+                                let scaled = _mm256_mul_ps(
+                                    _mm256_cvtepi32_ps(products),
+                                    _mm256_set1_ps(*row.scales.as_ptr().add(block)),
+                                );
+                                *total = _mm256_fmadd_ps(scaled, scale, *total);
+                                let sum = _mm256_set1_ps(*row.sums.as_ptr().add(block));
+                                *total = _mm256_fmadd_ps(bias, sum, *total);
+                            }
+                            block += 1;
+                        }
+                    }
+                }
+                for (row, sum) in sums.iter().enumerate() {
+                    // SAFETY: there is room for eight numbers of each row.
+                    unsafe {
+                        let out = out.add(row * LANES);
+                        _mm256_storeu_ps(out, _mm256_add_ps(_mm256_loadu_ps(out), *sum));
+                    }
+                }
+            }
+        }
+    };
+}
+
+kernels!(
+    with_vnni,
+    vnni,
+    "avx2,avxvnni,f16c,fma",
+    nibbles_with_vnni,
+    bytes_with_vnni
+);
+kernels!(
+    without_vnni,
+    plain_avx2,
+    "avx2,f16c,fma",
+    nibbles_without_vnni,
+    bytes_without_vnni
+);
