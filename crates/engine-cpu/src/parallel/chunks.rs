@@ -87,7 +87,7 @@ impl Pool {
         if chunks.count == 1 || chunks.threads == 1 {
             all(0);
         } else {
-            self.run(&all);
+            self.offer(&all);
         }
     }
 }
