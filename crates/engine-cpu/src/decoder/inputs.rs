@@ -2,37 +2,40 @@
 
 use super::Norm;
 use crate::{
-    kernels::{Blocks, Kernels, QuantizedRow},
+    kernels::{Blocks, Kernels, QuantizedRows, ROWS_TOGETHER},
     matrix::{InputRefs, Needs},
     parallel::Pool,
 };
 
-/// Below this many rows, handing them over costs more than it saves.
-const WORTH_SHARING: usize = 4;
-/// Rows that a thread takes at a time.
-const ROWS_AT_A_TIME: usize = 16;
+/// Below this many groups, handing them over costs more than it saves.
+const WORTH_SHARING: usize = 2;
 
 /// Rows of one input.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
-    rows: Vec<InputRow>,
+    groups: Vec<Group>,
     used: usize,
+    columns: usize,
     needs: Needs,
 }
 
+/// Rows that go through a kernel together.
 #[derive(Debug)]
-struct InputRow {
+struct Group {
+    first_row: usize,
+    /// `[rows, columns]`
     numbers: Vec<f32>,
-    blocks_of_16: QuantizedRow,
-    blocks_of_32: QuantizedRow,
+    blocks_of_16: QuantizedRows,
+    blocks_of_32: QuantizedRows,
 }
 
-impl InputRow {
+impl Group {
     const fn new() -> Self {
         Self {
+            first_row: 0,
             numbers: Vec::new(),
-            blocks_of_16: QuantizedRow::new(Blocks::Of16),
-            blocks_of_32: QuantizedRow::new(Blocks::Of32),
+            blocks_of_16: QuantizedRows::new(Blocks::Of16),
+            blocks_of_32: QuantizedRows::new(Blocks::Of32),
         }
     }
 }
@@ -47,54 +50,75 @@ impl Inputs {
         (norm, needs): (Option<&Norm>, Needs),
         gather: impl Fn(usize, &mut [f32]) + Sync,
     ) {
-        if self.rows.len() < rows {
-            self.rows.resize_with(rows, InputRow::new);
-        }
-        self.used = rows;
+        self.divide(rows, columns);
         self.needs = needs;
-        let prepare = |first: usize, rows: &mut [InputRow]| {
-            for (row, input) in (first..).zip(rows) {
-                input.numbers.resize(columns, 0.0);
-                gather(row, &mut input.numbers);
+        let prepare = |group: &mut Group| {
+            let rows = group.numbers.chunks_exact_mut(columns);
+            for (row, numbers) in (group.first_row..).zip(rows) {
+                gather(row, numbers);
                 if let Some(norm) = norm {
-                    kernels.rms_norm(&mut input.numbers, &norm.weight, norm.eps);
-                }
-                if needs.blocks_of_16 {
-                    kernels.quantize(&input.numbers, &mut input.blocks_of_16);
-                }
-                if needs.blocks_of_32 {
-                    kernels.quantize(&input.numbers, &mut input.blocks_of_32);
+                    kernels.rms_norm(numbers, &norm.weight, norm.eps);
                 }
             }
+            if needs.blocks_of_16 {
+                kernels.quantize(&group.numbers, columns, &mut group.blocks_of_16);
+            }
+            if needs.blocks_of_32 {
+                kernels.quantize(&group.numbers, columns, &mut group.blocks_of_32);
+            }
         };
-        let inputs = &mut self.rows[..rows];
-        if rows < WORTH_SHARING {
-            prepare(0, inputs);
+        let groups = &mut self.groups[..self.used];
+        if groups.len() < WORTH_SHARING {
+            groups.iter_mut().for_each(prepare);
         } else {
-            pool.for_chunks(inputs, 1, ROWS_AT_A_TIME, |_, first, rows| {
-                prepare(first, rows);
+            pool.for_chunks(groups, 1, 1, |_, _, groups| {
+                groups.iter_mut().for_each(prepare)
             });
+        }
+    }
+
+    /// Makes groups of as many rows as go together.
+    fn divide(&mut self, rows: usize, columns: usize) {
+        self.columns = columns;
+        self.used = 0;
+        let mut first_row = 0;
+        for together in ROWS_TOGETHER {
+            while first_row + together <= rows {
+                if self.groups.len() == self.used {
+                    self.groups.push(Group::new());
+                }
+                let group = &mut self.groups[self.used];
+                group.first_row = first_row;
+                group.numbers.resize(together * columns, 0.0);
+                self.used += 1;
+                first_row += together;
+            }
         }
     }
 
     /// The rows as numbers, after the norm.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = &[f32]> {
-        self.rows[..self.used].iter().map(|row| &row.numbers[..])
+        self.groups[..self.used]
+            .iter()
+            .flat_map(|group| group.numbers.chunks_exact(self.columns))
     }
 
     /// The rows, for a product.
     pub(crate) fn refs(&self) -> InputRefs<'_> {
-        let rows = || self.rows[..self.used].iter();
-        let if_needed = |needed: bool| rows().take(if needed { self.used } else { 0 });
+        let groups = |needed: bool| {
+            self.groups[..self.used]
+                .iter()
+                .take(if needed { self.used } else { 0 })
+        };
         InputRefs {
-            plain: if_needed(self.needs.plain)
-                .map(|row| &row.numbers[..])
+            plain: groups(self.needs.plain)
+                .flat_map(|group| group.numbers.chunks_exact(self.columns))
                 .collect(),
-            blocks_of_16: if_needed(self.needs.blocks_of_16)
-                .map(|row| &row.blocks_of_16)
+            blocks_of_16: groups(self.needs.blocks_of_16)
+                .map(|group| &group.blocks_of_16)
                 .collect(),
-            blocks_of_32: if_needed(self.needs.blocks_of_32)
-                .map(|row| &row.blocks_of_32)
+            blocks_of_32: groups(self.needs.blocks_of_32)
+                .map(|group| &group.blocks_of_32)
                 .collect(),
         }
     }

@@ -19,16 +19,24 @@ impl Panels {
 
     /// Copies some of a row's numbers, the first of which is at `column`.
     pub(crate) fn copy_row(&self, row: usize, column: usize, out: &mut [f32]) {
-        let mut column = column;
-        let mut rest = out;
-        while !rest.is_empty() {
-            let (tile, lane) = (column / LANES, column % LANES);
-            let count = rest.len().min(LANES - lane);
-            let (some, others) = rest.split_at_mut(count);
+        let (mut tile, lane) = (column / LANES, column % LANES);
+        let (head, rest) = out.split_at_mut(out.len().min((LANES - lane) % LANES));
+        if !head.is_empty() {
             let first = (tile * self.rows + row) * LANES + lane;
-            some.copy_from_slice(&self.data[first..first + count]);
-            column += count;
-            rest = others;
+            head.copy_from_slice(&self.data[first..first + head.len()]);
+            tile += 1;
+        }
+        let (panels, _) = self.data.as_chunks::<LANES>();
+        let mut panels = panels
+            .iter()
+            .skip(tile * self.rows + row)
+            .step_by(self.rows.max(1));
+        let (whole, tail) = rest.as_chunks_mut::<LANES>();
+        for (out, panel) in whole.iter_mut().zip(&mut panels) {
+            *out = *panel;
+        }
+        if let Some(panel) = panels.next().filter(|_| !tail.is_empty()) {
+            tail.copy_from_slice(&panel[..tail.len()]);
         }
     }
 
@@ -37,6 +45,34 @@ impl Panels {
         for (tile, numbers) in numbers.chunks(LANES).enumerate() {
             let first = (tile * self.rows + row) * LANES;
             self.data[first..first + numbers.len()].copy_from_slice(numbers);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_rows_come_back_from_any_column() {
+        let mut panels = Panels::default();
+        panels.reset(3, 4);
+        let number = |row: usize, column: usize| (row * 100 + column) as f32;
+        for row in 0..3 {
+            let numbers: Vec<f32> = (0..60).map(|column| number(row, column)).collect();
+            panels.set_row(row, &numbers);
+        }
+        for row in 0..3 {
+            for start in 0..60 {
+                for len in 0..=60 - start {
+                    let mut out = vec![-1.0; len];
+                    panels.copy_row(row, start, &mut out);
+                    let expected: Vec<f32> = (start..start + len)
+                        .map(|column| number(row, column))
+                        .collect();
+                    assert_eq!(out, expected, "row {row}, {len} from {start}");
+                }
+            }
         }
     }
 }

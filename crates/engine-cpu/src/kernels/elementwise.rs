@@ -6,57 +6,77 @@
     reason = "the code is compiled for the instructions of whoever calls it"
 )]
 
-use super::{LANES, PAGE, QuantizedRow, Seen, SoftmaxState};
+use super::{LANES, PAGE, QuantizedRows, Seen, SoftmaxState};
 
 /// Adding it to a number below 2^22 leaves the nearest integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
 /// Below this a block of activations counts as zero: its reciprocal would overflow.
-const SMALLEST: f32 = 1e-30;
+pub(super) const SMALLEST: f32 = 1e-30;
 
 /// See [`Kernels::quantize`](super::Kernels::quantize).
 #[inline(always)]
-pub(super) fn quantize(row: &[f32], out: &mut QuantizedRow) {
+pub(super) fn quantize(rows: &[f32], columns: usize, out: &mut QuantizedRows) {
+    out.resize(rows.len() / columns, columns);
     let size = out.block.len();
-    out.resize(row.len());
-    let blocks = row
-        .chunks_exact(size)
-        .zip(out.values.chunks_exact_mut(size));
-    for ((numbers, values), (scale, sum)) in blocks.zip(out.scales.iter_mut().zip(&mut out.sums)) {
-        let (lanes, _) = numbers.as_chunks::<LANES>();
-        let mut largest = [0f32; LANES];
-        // Becomes NaN with the first number that is not finite, and the block's scale with it.
-        let mut poison = [0f32; LANES];
-        for lane in lanes {
-            for i in 0..LANES {
-                let magnitude = lane[i].abs();
-                largest[i] = if magnitude > largest[i] {
-                    magnitude
-                } else {
-                    largest[i]
-                };
-                poison[i] += lane[i] * 0.0;
-            }
+    for (row, numbers) in rows.chunks_exact(columns).enumerate() {
+        for (block, numbers) in numbers.chunks_exact(size).enumerate() {
+            quantize_block(numbers, row, block, out);
         }
-        let mut most = 0f32;
-        let mut poisoned = 0f32;
-        for i in 0..LANES {
-            most = if largest[i] > most { largest[i] } else { most };
-            poisoned += poison[i];
-        }
-        let inverse = if most > SMALLEST { 127.0 / most } else { 0.0 };
-        let mut total = [0i32; LANES];
-        let (value_lanes, _) = values.as_chunks_mut::<LANES>();
-        for (lane, values) in lanes.iter().zip(value_lanes) {
-            for i in 0..LANES {
-                let rounded = round(lane[i] * inverse);
-                values[i] = rounded as i8;
-                total[i] += rounded;
-            }
-        }
-        let total: i32 = total.iter().sum();
-        *scale = if most > SMALLEST { most / 127.0 } else { 0.0 } + poisoned;
-        *sum = *scale * total as f32;
     }
+}
+
+#[inline(always)]
+fn quantize_block(numbers: &[f32], row: usize, block: usize, out: &mut QuantizedRows) {
+    let (lanes, _) = numbers.as_chunks::<LANES>();
+    let mut largest = [0f32; LANES];
+    // Becomes NaN with the first number that is not finite, and the block's scale with it.
+    let mut poison = [0f32; LANES];
+    for lane in lanes {
+        for i in 0..LANES {
+            let magnitude = lane[i].abs();
+            largest[i] = if magnitude > largest[i] {
+                magnitude
+            } else {
+                largest[i]
+            };
+            poison[i] += lane[i] * 0.0;
+        }
+    }
+    let most = fold(largest, |a, b| if a > b { a } else { b });
+    let poison = fold(poison, |a, b| a + b);
+    let inverse = if most > SMALLEST { 127.0 / most } else { 0.0 };
+    let mut total = [0i32; LANES];
+    let mut values = [0i8; 2 * LANES];
+    let (value_lanes, _) = values.as_chunks_mut::<LANES>();
+    for (lane, values) in lanes.iter().zip(value_lanes) {
+        for i in 0..LANES {
+            let rounded = round(lane[i] * inverse);
+            values[i] = rounded as i8;
+            total[i] += rounded;
+        }
+    }
+    let total = fold(total, |a, b| a + b);
+    let scale = if most > SMALLEST { most / 127.0 } else { 0.0 } + poison;
+    out.set(
+        row,
+        block,
+        &values[..numbers.len()],
+        scale,
+        scale * total as f32,
+    );
+}
+
+/// Joins all lanes, halves with halves.
+#[inline(always)]
+fn fold<N: Copy>(mut lanes: [N; LANES], join: impl Fn(N, N) -> N) -> N {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = join(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// The nearest integer, ties to even; garbage beyond 2^22.
@@ -86,7 +106,7 @@ fn sum_of_squares(row: &[f32]) -> f32 {
         }
     }
     let rest: f32 = rest.iter().map(|x| x * x).sum();
-    sums.iter().sum::<f32>() + rest
+    fold(sums, |a, b| a + b) + rest
 }
 
 /// See [`Kernels::silu_mul`](super::Kernels::silu_mul).
@@ -129,7 +149,7 @@ pub(super) fn softmax_step(scores: &mut [f32; PAGE], seen: Seen, state: &mut Sof
         }
     }
     let shrink = exp(state.max - max);
-    state.sum = state.sum * shrink + sums.iter().sum::<f32>();
+    state.sum = state.sum * shrink + fold(sums, |a, b| a + b);
     state.max = max;
     shrink
 }

@@ -16,8 +16,8 @@ mod views;
 use std::fmt::Debug;
 
 pub(crate) use views::{
-    AffineTiles, Blocks, ContextPage, KeyLanes, Numbers, Offset, PlainTiles, QuantizedRow,
-    ValueRows, Width,
+    AffineTiles, Blocks, ContextPage, KeyLanes, Numbers, Offset, PlainTiles, QuantizedRows,
+    ROWS_TOGETHER, ValueRows, Width,
 };
 
 /// Rows of a matrix that lie interleaved: the lanes of a 512-bit register of 32-bit numbers.
@@ -33,15 +33,16 @@ pub(crate) trait Kernels: Debug + Send + Sync {
 
     /// Products of affine tiles with rows of quantized activations.
     ///
-    /// `out` is `[tiles, rows, LANES]`; the products are added to what it holds.
-    fn affine(&self, tiles: &AffineTiles<'_>, rows: &[&QuantizedRow], out: &mut [f32]);
+    /// `out` is `[tiles, rows, LANES]`, with the rows of all groups one after the other; the products
+    /// are added to what it holds.
+    fn affine(&self, tiles: &AffineTiles<'_>, groups: &[&QuantizedRows], out: &mut [f32]);
 
     /// Products of tiles of plain numbers with rows of activations, each as long as the matrix has
     /// columns. `out` as in [`Kernels::affine`].
     fn plain(&self, tiles: &PlainTiles<'_>, rows: &[&[f32]], out: &mut [f32]);
 
-    /// Rounds a row of activations to eight bits, block by block.
-    fn quantize(&self, row: &[f32], out: &mut QuantizedRow);
+    /// Rounds rows of activations, each of `columns`, to eight bits, block by block.
+    fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows);
 
     /// `x / rms(x) * weight` (<https://arxiv.org/abs/1910.07467>), in place.
     fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32);

@@ -1,7 +1,7 @@
 //! Kernels in plain Rust: the reference for the others, and what runs where they can't.
 
 use super::{
-    AffineTiles, ContextPage, Kernels, KeyLanes, LANES, Offset, PAGE, PlainTiles, QuantizedRow,
+    AffineTiles, ContextPage, Kernels, KeyLanes, LANES, Offset, PAGE, PlainTiles, QuantizedRows,
     Seen, SoftmaxState, ValueRows, Width, elementwise,
 };
 
@@ -14,12 +14,15 @@ impl Kernels for Portable {
         "portable"
     }
 
-    fn affine(&self, tiles: &AffineTiles<'_>, rows: &[&QuantizedRow], out: &mut [f32]) {
-        tiles.check(rows, out);
+    fn affine(&self, tiles: &AffineTiles<'_>, groups: &[&QuantizedRows], out: &mut [f32]) {
+        tiles.check(groups, out);
         let mut outputs = out.chunks_exact_mut(LANES);
         for tile in 0..tiles.tiles() {
-            for (row, out) in rows.iter().zip(&mut outputs) {
-                let sums = affine_row(tiles, tile, row);
+            let rows = groups
+                .iter()
+                .flat_map(|group| (0..group.rows()).map(move |row| (group, row)));
+            for ((group, row), out) in rows.zip(&mut outputs) {
+                let sums = affine_row(tiles, tile, group, row);
                 for (out, sum) in out.iter_mut().zip(sums) {
                     *out += sum;
                 }
@@ -47,8 +50,8 @@ impl Kernels for Portable {
         }
     }
 
-    fn quantize(&self, row: &[f32], out: &mut QuantizedRow) {
-        elementwise::quantize(row, out);
+    fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows) {
+        elementwise::quantize(rows, columns, out);
     }
 
     fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32) {
@@ -112,21 +115,23 @@ fn element(page: &ContextPage<'_>, index: usize) -> f32 {
 }
 
 /// The products of a tile's rows with one row of activations.
-fn affine_row(tiles: &AffineTiles<'_>, tile: usize, row: &QuantizedRow) -> [f32; LANES] {
+fn affine_row(
+    tiles: &AffineTiles<'_>,
+    tile: usize,
+    group: &QuantizedRows,
+    row: usize,
+) -> [f32; LANES] {
     let tile_bytes = tiles.width.tile_bytes(tiles.columns);
     let quants = &tiles.quants[tile * tile_bytes..][..tile_bytes];
     let block = tiles.block.len();
     let block_bytes = tiles.width.tile_bytes(block);
     let blocks_per_group = tiles.group / block;
     let mut sums = [0f32; LANES];
-    for (index, (quants, values)) in quants
-        .chunks_exact(block_bytes)
-        .zip(row.values.chunks_exact(block))
-        .enumerate()
-    {
+    for (index, quants) in quants.chunks_exact(block_bytes).enumerate() {
+        let (values, factor, total) = group.get(row, index);
         let products = match tiles.width {
-            Width::Nibble => nibble_products(quants, values),
-            Width::Byte => byte_products(quants, values),
+            Width::Nibble => nibble_products(quants, &values[..block]),
+            Width::Byte => byte_products(quants, &values[..block]),
         };
         let first = (tile * tiles.groups() + index / blocks_per_group) * LANES;
         for (lane, sum) in sums.iter_mut().enumerate() {
@@ -135,8 +140,8 @@ fn affine_row(tiles: &AffineTiles<'_>, tile: usize, row: &QuantizedRow) -> [f32;
                 Offset::Biases(biases) => biases.get(first + lane),
                 Offset::Zero(zero) => -zero * scale,
             };
-            *sum += products[lane] as f32 * row.scales[index] * scale;
-            *sum += bias * row.sums[index];
+            *sum += products[lane] as f32 * factor * scale;
+            *sum += bias * total;
         }
     }
     sums

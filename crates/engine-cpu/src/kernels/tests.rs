@@ -105,10 +105,28 @@ fn assert_near(what: &str, got: &[f32], expected: &[f32], magnitude: f32) {
     }
 }
 
-fn quantized(kernels: &dyn Kernels, block: Blocks, row: &[f32]) -> QuantizedRow {
-    let mut out = QuantizedRow::new(block);
-    kernels.quantize(row, &mut out);
-    out
+/// Rows in groups that kernels take together.
+fn quantized(
+    kernels: &dyn Kernels,
+    block: Blocks,
+    columns: usize,
+    rows: &[f32],
+) -> Vec<QuantizedRows> {
+    let mut groups = Vec::new();
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let left = rest.len() / columns;
+        let together = ROWS_TOGETHER
+            .into_iter()
+            .find(|together| *together <= left)
+            .unwrap();
+        let (some, others) = rest.split_at(together * columns);
+        let mut group = QuantizedRows::new(block);
+        kernels.quantize(some, columns, &mut group);
+        groups.push(group);
+        rest = others;
+    }
+    groups
 }
 
 proptest! {
@@ -125,7 +143,7 @@ proptest! {
         tiles in 1usize..4,
         groups in 1usize..5,
         blocks_per_group in 1usize..5,
-        rows in 1usize..20,
+        rows in 1usize..40,
     ) {
         let mut random = Random(seed);
         let block = if of_16 { Blocks::Of16 } else { Blocks::Of32 };
@@ -150,37 +168,31 @@ proptest! {
                 Offset::Biases(biases.view())
             },
         };
-        let inputs: Vec<_> = (0..rows)
-            .map(|_| {
-                let row = if extreme {
-                    (0..columns).map(|_| if random.unit() > 0.0 { 1.0 } else { -1.0 }).collect()
-                } else {
-                    random.numbers(columns)
-                };
-                quantized(&portable::Portable, block, &row)
-            })
-            .collect();
-        let refs: Vec<_> = inputs.iter().collect();
+        let inputs: Vec<f32> = if extreme {
+            (0..rows * columns).map(|_| if random.unit() > 0.0 { 1.0 } else { -1.0 }).collect()
+        } else {
+            random.numbers(rows * columns)
+        };
+        let groups = quantized(&portable::Portable, block, columns, &inputs);
+        let refs: Vec<_> = groups.iter().collect();
         let before = random.numbers(tiles * rows * LANES);
         let mut expected = before.clone();
         portable::Portable.affine(&view, &refs, &mut expected);
         // Sums of products of numbers up to 10^4 each, with quants up to 255.
-        let largest = inputs
-            .iter()
-            .flat_map(|row| &row.scales)
-            .fold(0f32, |most, scale| most.max(*scale * 127.0));
+        let largest = inputs.iter().fold(0f32, |most, x| most.max(x.abs()));
         let magnitude = largest * 1e4 * 256.0 * (columns as f32).sqrt();
         for kernels in others() {
             let mut got = before.clone();
             kernels.affine(&view, &refs, &mut got);
             assert_near(kernels.name(), &got, &expected, magnitude);
             // Alone, a row gives exactly what it gives among others.
-            for (index, row) in inputs.iter().enumerate() {
+            for (index, row) in inputs.chunks_exact(columns).enumerate() {
+                let row = quantized(&portable::Portable, block, columns, row);
                 let panel = |tile: usize| (tile * rows + index) * LANES;
                 let mut alone: Vec<f32> = (0..tiles)
                     .flat_map(|tile| before[panel(tile)..panel(tile) + LANES].to_vec())
                     .collect();
-                kernels.affine(&view, &[row], &mut alone);
+                kernels.affine(&view, &[&row[0]], &mut alone);
                 for tile in 0..tiles {
                     prop_assert_eq!(
                         &alone[tile * LANES..(tile + 1) * LANES],
@@ -231,17 +243,19 @@ proptest! {
             .iter()
             .map(|x| x * 2f32.powi(power))
             .collect();
-        let expected = quantized(&portable::Portable, block, &row);
+        let of = |kernels: &dyn Kernels| {
+            let group = quantized(kernels, block, row.len(), &row).remove(0);
+            let blocks: Vec<_> = (0..blocks).map(|index| group.get(0, index)).collect();
+            blocks
+        };
+        let expected = of(&portable::Portable);
         for (index, x) in row.iter().enumerate() {
-            let scale = expected.scales[index / block.len()];
-            let back = scale * f32::from(expected.values[index]);
+            let (values, scale, _) = expected[index / block.len()];
+            let back = scale * f32::from(values[index % block.len()]);
             prop_assert!((x - back).abs() <= scale * 0.5001, "{} became {}", x, back);
         }
         for kernels in others() {
-            let got = quantized(kernels, block, &row);
-            prop_assert_eq!(&got.values, &expected.values);
-            prop_assert_eq!(&got.scales, &expected.scales);
-            prop_assert_eq!(&got.sums, &expected.sums);
+            prop_assert_eq!(of(kernels), expected.clone());
         }
     }
 
@@ -338,9 +352,9 @@ fn what_is_no_number_stays_none() {
         for kernels in available() {
             let mut row = vec![1.0; 64];
             row[40] = bad;
-            let row = quantized(kernels, Blocks::Of32, &row);
-            assert!(row.scales[0].is_finite(), "{}", kernels.name());
-            assert!(row.scales[1].is_nan(), "{}", kernels.name());
+            let row = &quantized(kernels, Blocks::Of32, 64, &row)[0];
+            assert!(row.get(0, 0).1.is_finite(), "{}", kernels.name());
+            assert!(row.get(0, 1).1.is_nan(), "{}", kernels.name());
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use super::{LANES, PAGE};
 
+/// How many rows of quantized activations may lie together, most first.
+pub(crate) const ROWS_TOGETHER: [usize; 5] = [16, 8, 4, 2, 1];
+
 /// How many bits a weight takes in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Width {
@@ -93,7 +96,7 @@ impl AffineTiles<'_> {
     }
 
     /// Panics unless the sizes fit together, so that kernels may rely on them.
-    pub(crate) fn check(&self, rows: &[&QuantizedRow], out: &[f32]) {
+    pub(crate) fn check(&self, groups: &[&QuantizedRows], out: &[f32]) {
         let block = self.block.len();
         let tile_bytes = self.width.tile_bytes(self.columns);
         let numbers = self.tiles() * self.groups() * LANES;
@@ -107,12 +110,16 @@ impl AffineTiles<'_> {
         if let Offset::Biases(biases) = &self.offset {
             assert_eq!(biases.len(), numbers);
         }
-        assert_eq!(out.len(), self.tiles() * rows.len() * LANES);
-        for row in rows {
-            assert_eq!(row.block, self.block);
-            assert_eq!(row.values.len(), self.columns);
-            assert_eq!(row.scales.len(), self.columns / block);
-            assert_eq!(row.sums.len(), self.columns / block);
+        let rows: usize = groups.iter().map(|group| group.rows).sum();
+        assert_eq!(out.len(), self.tiles() * rows * LANES);
+        for group in groups {
+            assert_eq!(group.block, self.block);
+            assert_eq!(group.columns, self.columns);
+            assert!(ROWS_TOGETHER.contains(&group.rows));
+            assert_eq!(
+                group.words.len(),
+                self.columns / block * group.block_words()
+            );
         }
     }
 }
@@ -153,34 +160,77 @@ impl Blocks {
     }
 }
 
-/// A row of activations in eight bits: `x = scale * value`.
+/// Rows of activations in eight bits, `x = scale * value`, that kernels take together.
+///
+/// The rows lie block by block, so that a kernel reads them in one stream: for each block the values
+/// of all rows, four in a word from the lowest byte up, then the scale of each row, then the sum of
+/// each row's activations as rounded; scales and sums are the bits of f32.
 #[derive(Clone, Debug)]
-pub(crate) struct QuantizedRow {
+pub(crate) struct QuantizedRows {
     pub(crate) block: Blocks,
-    /// From -127 to 127.
-    pub(crate) values: Vec<i8>,
-    /// One for each block.
-    pub(crate) scales: Vec<f32>,
-    /// The sum of each block's activations, as rounded.
-    pub(crate) sums: Vec<f32>,
+    rows: usize,
+    columns: usize,
+    words: Vec<u32>,
 }
 
-impl QuantizedRow {
+impl QuantizedRows {
     pub(crate) const fn new(block: Blocks) -> Self {
         Self {
             block,
-            values: Vec::new(),
-            scales: Vec::new(),
-            sums: Vec::new(),
+            rows: 0,
+            columns: 0,
+            words: Vec::new(),
         }
     }
 
-    /// Makes room for a row of `columns`, a multiple of the block.
-    pub(crate) fn resize(&mut self, columns: usize) {
-        let blocks = columns / self.block.len();
-        self.values.resize(columns, 0);
-        self.scales.resize(blocks, 0.0);
-        self.sums.resize(blocks, 0.0);
+    /// Makes room for some rows of `columns`, a multiple of the block.
+    pub(crate) fn resize(&mut self, rows: usize, columns: usize) {
+        self.rows = rows;
+        self.columns = columns;
+        self.words
+            .resize(columns / self.block.len() * self.block_words(), 0);
+    }
+
+    pub(crate) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Words of a block of all rows.
+    pub(super) const fn block_words(&self) -> usize {
+        self.rows * (self.block.len() / 4 + 2)
+    }
+
+    pub(super) fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    /// Writes a block of a row.
+    #[inline]
+    pub(super) fn set(&mut self, row: usize, block: usize, values: &[i8], scale: f32, sum: f32) {
+        let words = self.block.len() / 4;
+        let start = block * self.block_words();
+        let (fours, _) = values.as_chunks::<4>();
+        let of_row = start + row * words;
+        for (word, four) in self.words[of_row..of_row + words].iter_mut().zip(fours) {
+            *word = u32::from_le_bytes(four.map(|value| value as u8));
+        }
+        self.words[start + self.rows * words + row] = scale.to_bits();
+        self.words[start + self.rows * (words + 1) + row] = sum.to_bits();
+    }
+
+    /// Values, scale and sum of a block of a row; the reverse of `set`.
+    pub(super) fn get(&self, row: usize, block: usize) -> ([i8; 32], f32, f32) {
+        let words = self.block.len() / 4;
+        let start = block * self.block_words();
+        let mut values = [0; 32];
+        let (fours, _) = values.as_chunks_mut::<4>();
+        let of_row = start + row * words;
+        for (word, four) in self.words[of_row..of_row + words].iter().zip(fours) {
+            *four = word.to_le_bytes().map(|byte| byte as i8);
+        }
+        let scale = self.words[start + self.rows * words + row];
+        let sum = self.words[start + self.rows * (words + 1) + row];
+        (values, f32::from_bits(scale), f32::from_bits(sum))
     }
 }
 

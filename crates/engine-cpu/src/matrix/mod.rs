@@ -7,7 +7,7 @@ mod plain;
 use std::ops::Range;
 
 use crate::{
-    kernels::{Blocks, Kernels, LANES},
+    kernels::{Blocks, Kernels, LANES, QuantizedRows},
     memory::Arena,
 };
 
@@ -105,6 +105,6 @@ impl Matrix {
 #[derive(Debug)]
 pub(crate) struct InputRefs<'a> {
     pub(crate) plain: Vec<&'a [f32]>,
-    pub(crate) blocks_of_16: Vec<&'a crate::kernels::QuantizedRow>,
-    pub(crate) blocks_of_32: Vec<&'a crate::kernels::QuantizedRow>,
+    pub(crate) blocks_of_16: Vec<&'a QuantizedRows>,
+    pub(crate) blocks_of_32: Vec<&'a QuantizedRows>,
 }

@@ -175,12 +175,11 @@ fn work(shared: &Shared, worker: usize) {
         if shared.ended.load(Ordering::SeqCst) {
             return;
         }
-        let entered = shared.gate.0.compare_exchange(
-            state,
-            state + 1,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
+        let entered =
+            shared
+                .gate
+                .0
+                .compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed);
         if entered.is_err() {
             // Closed, or another worker entered first: look again.
             continue;

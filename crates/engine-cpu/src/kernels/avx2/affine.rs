@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 };
 
 use super::load::{BF16, BYTES, F16, F32, numbers};
-use crate::kernels::{AffineTiles, LANES, Numbers, Offset, QuantizedRow, Width};
+use crate::kernels::{AffineTiles, LANES, Numbers, Offset, QuantizedRows, Width};
 
 /// Bytes of a line, and of the part that belongs to eight rows.
 const LINE: usize = 64;
@@ -76,26 +76,34 @@ fn bytes_without_vnni(sums: __m256i, weights: __m256i, values: __m256i) -> __m25
 macro_rules! kernels {
     ($affine:ident, $module:ident, $features:literal, $nibbles:path, $bytes:path) => {
         /// # Safety
-        /// `tiles.check(rows, out)` must hold.
+        /// `tiles.check(groups, out)` must hold.
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $affine(
             tiles: &AffineTiles<'_>,
-            rows: &[&QuantizedRow],
+            groups: &[&QuantizedRows],
             out: &mut [f32],
         ) {
             // SAFETY: as the caller's.
             unsafe {
                 match (tiles.width, tiles.scales) {
-                    (Width::Nibble, Numbers::F16(_)) => $module::all::<true, F16>(tiles, rows, out),
+                    (Width::Nibble, Numbers::F16(_)) => {
+                        $module::all::<true, F16>(tiles, groups, out)
+                    }
                     (Width::Nibble, Numbers::Bf16(_)) => {
-                        $module::all::<true, BF16>(tiles, rows, out);
+                        $module::all::<true, BF16>(tiles, groups, out);
                     }
-                    (Width::Nibble, Numbers::F32(_)) => $module::all::<true, F32>(tiles, rows, out),
-                    (Width::Byte, Numbers::F16(_)) => $module::all::<false, F16>(tiles, rows, out),
+                    (Width::Nibble, Numbers::F32(_)) => {
+                        $module::all::<true, F32>(tiles, groups, out)
+                    }
+                    (Width::Byte, Numbers::F16(_)) => {
+                        $module::all::<false, F16>(tiles, groups, out)
+                    }
                     (Width::Byte, Numbers::Bf16(_)) => {
-                        $module::all::<false, BF16>(tiles, rows, out);
+                        $module::all::<false, BF16>(tiles, groups, out);
                     }
-                    (Width::Byte, Numbers::F32(_)) => $module::all::<false, F32>(tiles, rows, out),
+                    (Width::Byte, Numbers::F32(_)) => {
+                        $module::all::<false, F32>(tiles, groups, out)
+                    }
                 }
             }
         }
@@ -106,11 +114,11 @@ macro_rules! kernels {
             use super::*;
 
             /// # Safety
-            /// `tiles.check(rows, out)` must hold, and the constants are those of `tiles`.
+            /// `tiles.check(groups, out)` must hold, and the constants are those of `tiles`.
             #[target_feature(enable = $features)]
             pub(super) unsafe fn all<const NIBBLE: bool, const KIND: u8>(
                 tiles: &AffineTiles<'_>,
-                rows: &[&QuantizedRow],
+                groups: &[&QuantizedRows],
                 out: &mut [f32],
             ) {
                 let tile_bytes = tiles.width.tile_bytes(tiles.columns);
@@ -120,6 +128,7 @@ macro_rules! kernels {
                     Offset::Biases(biases) => (start(biases), 0.0),
                     Offset::Zero(zero) => (std::ptr::null(), *zero),
                 };
+                let rows: usize = groups.iter().map(|group| group.rows()).sum();
                 let mut out = out.as_mut_ptr();
                 for tile in 0..tiles.tiles() {
                     for half in 0..2 {
@@ -144,31 +153,32 @@ macro_rules! kernels {
                                 block: tiles.block.len(),
                             };
                             let mut out = out.add(half * 8);
-                            let mut rest = rows;
-                            while let Some((some, others)) = rest.split_first_chunk::<4>() {
-                                half_tile::<NIBBLE, KIND, 4>(part, some, out);
-                                out = out.add(4 * LANES);
-                                rest = others;
-                            }
-                            while let Some((some, others)) = rest.split_first_chunk::<1>() {
-                                half_tile::<NIBBLE, KIND, 1>(part, some, out);
-                                out = out.add(LANES);
-                                rest = others;
+                            for group in groups {
+                                let words = group.words().as_ptr();
+                                match group.rows() {
+                                    16 => half_tile::<NIBBLE, KIND, 16>(part, words, out),
+                                    8 => half_tile::<NIBBLE, KIND, 8>(part, words, out),
+                                    4 => half_tile::<NIBBLE, KIND, 4>(part, words, out),
+                                    2 => half_tile::<NIBBLE, KIND, 2>(part, words, out),
+                                    _ => half_tile::<NIBBLE, KIND, 1>(part, words, out),
+                                }
+                                out = out.add(group.rows() * LANES);
                             }
                         }
                     }
                     // SAFETY: the tile's output ends here.
-                    out = unsafe { out.add(rows.len() * LANES) };
+                    out = unsafe { out.add(rows * LANES) };
                 }
             }
 
             /// # Safety
-            /// As [`all`]'s; `out` has eight numbers, at steps of sixteen, for each row.
+            /// As [`all`]'s; `words` are those of `T` rows, and `out` has eight numbers, at steps of
+            /// sixteen, for each of them.
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn half_tile<const NIBBLE: bool, const KIND: u8, const T: usize>(
                 tile: HalfTile,
-                rows: &[&QuantizedRow; T],
+                words: *const u32,
                 out: *mut f32,
             ) {
                 let low = _mm256_set1_epi8(15);
@@ -176,7 +186,7 @@ macro_rules! kernels {
                 let mut sums = [_mm256_setzero_ps(); T];
                 let mut quants = tile.quants;
                 let vectors = tile.block / 4;
-                let mut block = 0;
+                let mut words = words;
                 for group in 0..tile.groups {
                     // SAFETY: there are `groups` times sixteen scales, and biases unless null; each
                     // block has its columns of quants, values of each row, a scale and a sum.
@@ -201,12 +211,12 @@ macro_rules! kernels {
                                 }
                             }
                             quants = quants.add(lines * LINE);
-                            for (row, total) in rows.iter().zip(&mut sums) {
-                                let values = row.values.as_ptr().add(block * tile.block);
+                            let scales = words.add(T * vectors).cast::<f32>();
+                            for (row, total) in sums.iter_mut().enumerate() {
+                                let values = words.add(row * vectors);
                                 let mut products = _mm256_setzero_si256();
                                 for (i, weights) in weights.iter().enumerate().take(vectors) {
-                                    let four = values.add(4 * i).cast::<[u8; 4]>().read();
-                                    let four = _mm256_set1_epi32(i32::from_le_bytes(four));
+                                    let four = _mm256_set1_epi32(*values.add(i) as i32);
                                     products = if NIBBLE {
                                         $nibbles(products, *weights, four)
                                     } else {
@@ -215,13 +225,13 @@ macro_rules! kernels {
                                 }
                                 let scaled = _mm256_mul_ps(
                                     _mm256_cvtepi32_ps(products),
-                                    _mm256_set1_ps(*row.scales.as_ptr().add(block)),
+                                    _mm256_set1_ps(*scales.add(row)),
                                 );
                                 *total = _mm256_fmadd_ps(scaled, scale, *total);
-                                let sum = _mm256_set1_ps(*row.sums.as_ptr().add(block));
+                                let sum = _mm256_set1_ps(*scales.add(T + row));
                                 *total = _mm256_fmadd_ps(bias, sum, *total);
                             }
-                            block += 1;
+                            words = words.add(T * (vectors + 2));
                         }
                     }
                 }

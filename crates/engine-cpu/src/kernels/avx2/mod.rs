@@ -8,7 +8,7 @@ mod load;
 mod plain;
 
 use super::{
-    AffineTiles, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRow, Seen, SoftmaxState, ValueRows,
+    AffineTiles, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen, SoftmaxState, ValueRows,
     elementwise, portable::Portable,
 };
 
@@ -44,14 +44,14 @@ impl Kernels for Avx2 {
         if self.vnni { "AVX2 VNNI" } else { "AVX2" }
     }
 
-    fn affine(&self, tiles: &AffineTiles<'_>, rows: &[&QuantizedRow], out: &mut [f32]) {
-        tiles.check(rows, out);
+    fn affine(&self, tiles: &AffineTiles<'_>, groups: &[&QuantizedRows], out: &mut [f32]) {
+        tiles.check(groups, out);
         // SAFETY: `detect` found the instructions, and `check` the sizes.
         unsafe {
             if self.vnni {
-                affine::with_vnni(tiles, rows, out);
+                affine::with_vnni(tiles, groups, out);
             } else {
-                affine::without_vnni(tiles, rows, out);
+                affine::without_vnni(tiles, groups, out);
             }
         }
     }
@@ -62,9 +62,9 @@ impl Kernels for Avx2 {
         unsafe { plain::plain(tiles, rows, out) }
     }
 
-    fn quantize(&self, row: &[f32], out: &mut QuantizedRow) {
+    fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows) {
         // SAFETY: `detect` found the instructions.
-        unsafe { quantize(row, out) }
+        unsafe { quantize(rows, columns, out) }
     }
 
     fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32) {
@@ -99,8 +99,8 @@ impl Kernels for Avx2 {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn quantize(row: &[f32], out: &mut QuantizedRow) {
-    elementwise::quantize(row, out);
+fn quantize(rows: &[f32], columns: usize, out: &mut QuantizedRows) {
+    elementwise::quantize(rows, columns, out);
 }
 
 #[target_feature(enable = "avx2,fma")]

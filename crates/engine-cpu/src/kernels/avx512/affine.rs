@@ -9,10 +9,21 @@ use std::arch::x86_64::{
 };
 
 use super::load::{BF16, BYTES, F16, F32, numbers};
-use crate::kernels::{AffineTiles, Blocks, LANES, Numbers, Offset, QuantizedRow, Width};
+use crate::kernels::{AffineTiles, Blocks, LANES, Numbers, Offset, QuantizedRows, Width};
 
-/// Rows of activations that share an unpacked weight.
-const MOST_ROWS: usize = 8;
+/// A loop over rows that is certainly unrolled: sums that are not in registers cost more than all
+/// else.
+macro_rules! for_each_row {
+    ($row:ident in $rows:ident $body:block) => {
+        for_each_row!($row, $rows, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    };
+    ($row:ident, $rows:ident, $body:block, $($number:literal)*) => {
+        $(if $number < $rows {
+            let $row = $number;
+            $body
+        })*
+    };
+}
 
 /// A tile's data, as pointers.
 #[derive(Clone, Copy)]
@@ -26,19 +37,10 @@ struct Tile {
     blocks_per_group: usize,
 }
 
-/// Rows of activations, and where their products go.
-#[derive(Clone, Copy)]
-struct Rows<const T: usize> {
-    values: [*const i8; T],
-    scales: [*const f32; T],
-    sums: [*const f32; T],
-    out: *mut f32,
-}
-
 /// # Safety
-/// `tiles.check(rows, out)` must hold.
+/// `tiles.check(groups, out)` must hold.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
-pub(super) unsafe fn affine(tiles: &AffineTiles<'_>, rows: &[&QuantizedRow], out: &mut [f32]) {
+pub(super) unsafe fn affine(tiles: &AffineTiles<'_>, groups: &[&QuantizedRows], out: &mut [f32]) {
     let kind = match tiles.scales {
         Numbers::F16(_) => F16,
         Numbers::Bf16(_) => BF16,
@@ -47,18 +49,18 @@ pub(super) unsafe fn affine(tiles: &AffineTiles<'_>, rows: &[&QuantizedRow], out
     // SAFETY: as the caller's.
     unsafe {
         match (tiles.width, tiles.block, kind) {
-            (Width::Nibble, Blocks::Of32, F16) => all::<true, 32, F16>(tiles, rows, out),
-            (Width::Nibble, Blocks::Of32, BF16) => all::<true, 32, BF16>(tiles, rows, out),
-            (Width::Nibble, Blocks::Of32, _) => all::<true, 32, F32>(tiles, rows, out),
-            (Width::Nibble, Blocks::Of16, F16) => all::<true, 16, F16>(tiles, rows, out),
-            (Width::Nibble, Blocks::Of16, BF16) => all::<true, 16, BF16>(tiles, rows, out),
-            (Width::Nibble, Blocks::Of16, _) => all::<true, 16, F32>(tiles, rows, out),
-            (Width::Byte, Blocks::Of32, F16) => all::<false, 32, F16>(tiles, rows, out),
-            (Width::Byte, Blocks::Of32, BF16) => all::<false, 32, BF16>(tiles, rows, out),
-            (Width::Byte, Blocks::Of32, _) => all::<false, 32, F32>(tiles, rows, out),
-            (Width::Byte, Blocks::Of16, F16) => all::<false, 16, F16>(tiles, rows, out),
-            (Width::Byte, Blocks::Of16, BF16) => all::<false, 16, BF16>(tiles, rows, out),
-            (Width::Byte, Blocks::Of16, _) => all::<false, 16, F32>(tiles, rows, out),
+            (Width::Nibble, Blocks::Of32, F16) => all::<true, 32, F16>(tiles, groups, out),
+            (Width::Nibble, Blocks::Of32, BF16) => all::<true, 32, BF16>(tiles, groups, out),
+            (Width::Nibble, Blocks::Of32, _) => all::<true, 32, F32>(tiles, groups, out),
+            (Width::Nibble, Blocks::Of16, F16) => all::<true, 16, F16>(tiles, groups, out),
+            (Width::Nibble, Blocks::Of16, BF16) => all::<true, 16, BF16>(tiles, groups, out),
+            (Width::Nibble, Blocks::Of16, _) => all::<true, 16, F32>(tiles, groups, out),
+            (Width::Byte, Blocks::Of32, F16) => all::<false, 32, F16>(tiles, groups, out),
+            (Width::Byte, Blocks::Of32, BF16) => all::<false, 32, BF16>(tiles, groups, out),
+            (Width::Byte, Blocks::Of32, _) => all::<false, 32, F32>(tiles, groups, out),
+            (Width::Byte, Blocks::Of16, F16) => all::<false, 16, F16>(tiles, groups, out),
+            (Width::Byte, Blocks::Of16, BF16) => all::<false, 16, BF16>(tiles, groups, out),
+            (Width::Byte, Blocks::Of16, _) => all::<false, 16, F32>(tiles, groups, out),
         }
     }
 }
@@ -68,7 +70,7 @@ pub(super) unsafe fn affine(tiles: &AffineTiles<'_>, rows: &[&QuantizedRow], out
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
 unsafe fn all<const NIBBLE: bool, const BLOCK: usize, const KIND: u8>(
     tiles: &AffineTiles<'_>,
-    rows: &[&QuantizedRow],
+    groups: &[&QuantizedRows],
     out: &mut [f32],
 ) {
     let tile_bytes = tiles.width.tile_bytes(tiles.columns);
@@ -95,25 +97,15 @@ unsafe fn all<const NIBBLE: bool, const BLOCK: usize, const KIND: u8>(
                 groups: tiles.groups(),
                 blocks_per_group: tiles.group / BLOCK,
             };
-            let mut rest = rows;
-            while let Some((some, others)) = rest.split_first_chunk::<MOST_ROWS>() {
-                some_rows::<NIBBLE, BLOCK, KIND, MOST_ROWS>(tile, some, out);
-                out = out.add(MOST_ROWS * LANES);
-                rest = others;
-            }
-            if let Some((some, others)) = rest.split_first_chunk::<4>() {
-                some_rows::<NIBBLE, BLOCK, KIND, 4>(tile, some, out);
-                out = out.add(4 * LANES);
-                rest = others;
-            }
-            if let Some((some, others)) = rest.split_first_chunk::<2>() {
-                some_rows::<NIBBLE, BLOCK, KIND, 2>(tile, some, out);
-                out = out.add(2 * LANES);
-                rest = others;
-            }
-            if let Some((some, _)) = rest.split_first_chunk::<1>() {
-                some_rows::<NIBBLE, BLOCK, KIND, 1>(tile, some, out);
-                out = out.add(LANES);
+            for group in groups {
+                match group.rows() {
+                    16 => some_rows::<NIBBLE, BLOCK, KIND, 16>(tile, group, out),
+                    8 => some_rows::<NIBBLE, BLOCK, KIND, 8>(tile, group, out),
+                    4 => some_rows::<NIBBLE, BLOCK, KIND, 4>(tile, group, out),
+                    2 => some_rows::<NIBBLE, BLOCK, KIND, 2>(tile, group, out),
+                    _ => some_rows::<NIBBLE, BLOCK, KIND, 1>(tile, group, out),
+                }
+                out = out.add(group.rows() * LANES);
             }
         }
     }
@@ -127,32 +119,26 @@ fn start(numbers: &Numbers<'_>) -> *const u8 {
 }
 
 /// # Safety
-/// As [`affine`]'s; `out` has room for `T` rows of one tile.
+/// As [`affine`]'s; there are `T` rows, and room for those of one tile at `out`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
 unsafe fn some_rows<const NIBBLE: bool, const BLOCK: usize, const KIND: u8, const T: usize>(
     tile: Tile,
-    rows: &[&QuantizedRow; T],
+    rows: &QuantizedRows,
     out: *mut f32,
 ) {
-    let rows = Rows {
-        values: rows.map(|row| row.values.as_ptr()),
-        scales: rows.map(|row| row.scales.as_ptr()),
-        sums: rows.map(|row| row.sums.as_ptr()),
-        out,
-    };
+    let words = rows.words().as_ptr();
     // SAFETY: as the caller's.
     unsafe {
         if tile.biases.is_null() {
-            one_tile::<NIBBLE, BLOCK, KIND, false, T>(tile, rows);
+            one_tile::<NIBBLE, BLOCK, KIND, false, T>(tile, words, out);
         } else {
-            one_tile::<NIBBLE, BLOCK, KIND, true, T>(tile, rows);
+            one_tile::<NIBBLE, BLOCK, KIND, true, T>(tile, words, out);
         }
     }
 }
 
 /// # Safety
-/// As [`affine`]'s; `rows.out` has room for `T` rows of one tile, and the biases are there if
-/// `BIASES`.
+/// As [`some_rows`]'; `words` are those of the rows, and the biases are there if `BIASES`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
 unsafe fn one_tile<
     const NIBBLE: bool,
@@ -162,13 +148,14 @@ unsafe fn one_tile<
     const T: usize,
 >(
     tile: Tile,
-    rows: Rows<T>,
+    words: *const u32,
+    out: *mut f32,
 ) {
     let minus_zero = _mm512_set1_ps(-tile.zero);
     let low = _mm512_set1_epi8(15);
     let mut sums = [_mm512_setzero_ps(); T];
     let mut quants = tile.quants;
-    let mut block = 0;
+    let mut words = words;
     for group in 0..tile.groups {
         // SAFETY: there are `groups` times sixteen scales, and biases if `BIASES`; each block has
         // `BLOCK` columns of quants, values of each row, a scale and a sum.
@@ -194,25 +181,25 @@ unsafe fn one_tile<
                     }
                     quants = quants.add(BLOCK / 4 * 64);
                 }
-                for (row, total) in sums.iter_mut().enumerate() {
-                    let values = rows.values[row].add(block * BLOCK);
-                    let products = dot::<BLOCK, T>(&weights, values);
+                let scales = words.add(T * BLOCK / 4).cast::<f32>();
+                for_each_row!(row in T {
+                    let products = dot::<BLOCK, T>(&weights, words.add(row * BLOCK / 4));
                     let scaled = _mm512_mul_ps(
                         _mm512_cvtepi32_ps(products),
-                        _mm512_set1_ps(*rows.scales[row].add(block)),
+                        _mm512_set1_ps(*scales.add(row)),
                     );
-                    *total = _mm512_fmadd_ps(scaled, scale, *total);
-                    let sum = _mm512_set1_ps(*rows.sums[row].add(block));
-                    *total = _mm512_fmadd_ps(bias, sum, *total);
-                }
-                block += 1;
+                    let sum = _mm512_set1_ps(*scales.add(T + row));
+                    sums[row] = _mm512_fmadd_ps(scaled, scale, sums[row]);
+                    sums[row] = _mm512_fmadd_ps(bias, sum, sums[row]);
+                });
+                words = words.add(T * (BLOCK / 4 + 2));
             }
         }
     }
     for (row, sum) in sums.iter().enumerate() {
         // SAFETY: there is room for `T` rows of sixteen.
         unsafe {
-            let out = rows.out.add(row * LANES);
+            let out = out.add(row * LANES);
             _mm512_storeu_ps(out, _mm512_add_ps(_mm512_loadu_ps(out), *sum));
         }
     }
@@ -221,19 +208,18 @@ unsafe fn one_tile<
 /// Integer products of a block. Where few rows come together, in two chains.
 ///
 /// # Safety
-/// There are `BLOCK` values.
+/// There are `BLOCK` values, four in a word.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
 unsafe fn dot<const BLOCK: usize, const T: usize>(
     weights: &[__m512i; 8],
-    values: *const i8,
+    values: *const u32,
 ) -> __m512i {
     let mut even = _mm512_setzero_si512();
     let mut odd = _mm512_setzero_si512();
     for (i, weights) in weights.iter().enumerate().take(BLOCK / 4) {
         // SAFETY: `i` is below a quarter of `BLOCK`.
-        let four = unsafe { values.add(4 * i).cast::<[u8; 4]>().read() };
-        let four = _mm512_set1_epi32(i32::from_le_bytes(four));
+        let four = _mm512_set1_epi32(unsafe { *values.add(i) } as i32);
         if T < 4 && i % 2 == 1 {
             odd = _mm512_dpbusd_epi32(odd, *weights, four);
         } else {

@@ -4,12 +4,13 @@
 
 mod affine;
 mod attention;
+mod elementwise;
 mod load;
 mod plain;
 
 use super::{
-    AffineTiles, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRow, Seen, SoftmaxState, ValueRows,
-    elementwise, portable::Portable,
+    AffineTiles, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen, SoftmaxState, ValueRows,
+    elementwise as shared, portable::Portable,
 };
 
 /// Sixteen rows at a time. Exists only where [`Avx512::detect`] found the instructions.
@@ -23,6 +24,7 @@ impl Avx512 {
     pub(super) fn detect() -> Option<&'static dyn Kernels> {
         let there = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni")
             && is_x86_feature_detected!("avx2")
@@ -37,10 +39,10 @@ impl Kernels for Avx512 {
         "AVX-512 VNNI"
     }
 
-    fn affine(&self, tiles: &AffineTiles<'_>, rows: &[&QuantizedRow], out: &mut [f32]) {
-        tiles.check(rows, out);
+    fn affine(&self, tiles: &AffineTiles<'_>, groups: &[&QuantizedRows], out: &mut [f32]) {
+        tiles.check(groups, out);
         // SAFETY: `detect` found the instructions, and `check` the sizes.
-        unsafe { affine::affine(tiles, rows, out) }
+        unsafe { affine::affine(tiles, groups, out) }
     }
 
     fn plain(&self, tiles: &PlainTiles<'_>, rows: &[&[f32]], out: &mut [f32]) {
@@ -49,9 +51,9 @@ impl Kernels for Avx512 {
         unsafe { plain::plain(tiles, rows, out) }
     }
 
-    fn quantize(&self, row: &[f32], out: &mut QuantizedRow) {
+    fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows) {
         // SAFETY: `detect` found the instructions.
-        unsafe { quantize(row, out) }
+        unsafe { elementwise::quantize(rows, columns, out) }
     }
 
     fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32) {
@@ -61,7 +63,7 @@ impl Kernels for Avx512 {
 
     fn silu_mul(&self, gate: &mut [f32], up: &[f32]) {
         // SAFETY: `detect` found the instructions.
-        unsafe { silu_mul(gate, up) }
+        unsafe { elementwise::silu_mul(gate, up) }
     }
 
     fn scores(&self, queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]) {
@@ -72,7 +74,7 @@ impl Kernels for Avx512 {
 
     fn softmax_step(&self, scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
         // SAFETY: `detect` found the instructions.
-        unsafe { softmax_step(scores, seen, state) }
+        unsafe { elementwise::softmax_step(scores, seen, state) }
     }
 
     fn accumulate(&self, weights: &[f32], shrink: &[f32], values: &ValueRows<'_>, out: &mut [f32]) {
@@ -86,21 +88,6 @@ impl Kernels for Avx512 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma")]
-fn quantize(row: &[f32], out: &mut QuantizedRow) {
-    elementwise::quantize(row, out);
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma")]
 fn rms_norm(row: &mut [f32], weight: &[f32], eps: f32) {
-    elementwise::rms_norm(row, weight, eps);
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma")]
-fn silu_mul(gate: &mut [f32], up: &[f32]) {
-    elementwise::silu_mul(gate, up);
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma")]
-fn softmax_step(scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
-    elementwise::softmax_step(scores, seen, state)
+    shared::rms_norm(row, weight, eps);
 }
