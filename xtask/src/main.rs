@@ -45,7 +45,7 @@ enum Command {
     Model(model::Arguments),
     /// Set everything up, then run every test of the workspace.
     Test(test::Arguments),
-    /// Set everything up, then let the model answer a question.
+    /// Bring the small real model, then let it answer a question.
     Demo(demo::Arguments),
     /// Check that crates depend on each other only as the layers allow.
     Deps,

@@ -16,7 +16,7 @@ mod params;
 mod progress;
 mod request;
 
-pub use backend::{Availability, Backend, BackendInfo};
+pub use backend::{Availability, Backend, BackendInfo, Suitability};
 pub use capability::{Capabilities, Field, FieldSet};
 pub use chat::{Message, Role};
 pub use configuration::{KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization};

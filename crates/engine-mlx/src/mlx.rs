@@ -30,6 +30,6 @@ mod slices;
 mod stream_pool;
 mod upload;
 
-pub(crate) use device::{availability, version};
+pub(crate) use device::{availability, computes_on_gpu, version};
 pub use model::MlxModel;
 pub(crate) use open::load_with_text;
