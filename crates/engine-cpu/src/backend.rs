@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use engine_core::{
-    Availability, Backend, BackendInfo, BoxFuture, DeviceChoice, Engine, Error, Field, FieldSet,
-    LoadOptions, LoadRequest, Progress, Result,
+    Availability, Backend, BackendInfo, BoxFuture, ComputeType, DeviceChoice, Engine, Error, Field,
+    FieldSet, LoadOptions, LoadRequest, Progress, Result,
 };
 
 use crate::{kernels, open::load_with_text};
@@ -28,6 +28,7 @@ impl CpuBackend {
 /// The load options that are honoured.
 const LOAD_OPTIONS: FieldSet = FieldSet::NONE
     .with(Field::Device)
+    .with(Field::Compute)
     .with(Field::ContextLength)
     .with(Field::PrefillChunk)
     .with(Field::MaxConcurrent)
@@ -57,6 +58,13 @@ impl Backend for CpuBackend {
 /// Refuses what is out of range, not honoured here, or meant for a GPU.
 pub(crate) fn check(options: &LoadOptions) -> Result<()> {
     options.validate(NAME, LOAD_OPTIONS)?;
+    // Activations are f32 between the products; `F32` asks for more exact ones in those, too.
+    if !matches!(options.compute, ComputeType::Auto | ComputeType::F32) {
+        return Err(Error::Unsupported {
+            backend: NAME.to_owned(),
+            field: Field::Compute,
+        });
+    }
     match options.device {
         DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
         other => Err(Error::Unavailable {

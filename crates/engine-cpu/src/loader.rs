@@ -10,7 +10,7 @@ use model_arch::{Activation, DecoderSpec, LayerAttention, NormKind, TensorRole, 
 use model_files::{Checkpoint, Dtype, Tensor};
 
 use crate::{
-    decoder::{Attention, Decoder, Layer, Linear, Mlp, Norm, Rope},
+    decoder::{Attention, Decoder, Layer, Linear, Mlp, Norm, Precisions, Rope},
     file_errors::{from_files, invalid, missing, unsupported},
     manifest::{Form, Manifest, names},
     matrix::{
@@ -25,6 +25,7 @@ pub(crate) fn load(
     checkpoint: &Checkpoint,
     spec: &DecoderSpec,
     manifest: &Manifest,
+    precision: Precisions,
     pool: &mut Pool,
     progress: &Progress,
 ) -> Result<Decoder> {
@@ -60,7 +61,7 @@ pub(crate) fn load(
                 .insert((tensor.layer, tensor.role, tensor.is_bias()), weight?);
         }
     }
-    weights.assemble(spec, reading.arena)
+    weights.assemble(spec, precision, reading.arena)
 }
 
 /// The spec can say more than this decoder can do.
@@ -197,7 +198,12 @@ impl Reading<'_> {
 struct Weights(HashMap<(Option<u32>, TensorRole, bool), Weight>);
 
 impl Weights {
-    fn assemble(mut self, spec: &DecoderSpec, arena: ArenaBuilder) -> Result<Decoder> {
+    fn assemble(
+        mut self,
+        spec: &DecoderSpec,
+        precision: Precisions,
+        arena: ArenaBuilder,
+    ) -> Result<Decoder> {
         let embedding = self.matrix(None, TensorRole::Embedding)?;
         let layers = (0..spec.layers)
             .map(|layer| self.layer(spec, layer))
@@ -215,6 +221,7 @@ impl Weights {
             norm,
             head,
             rope: Rope::new(&spec.rope),
+            precision,
         })
     }
 

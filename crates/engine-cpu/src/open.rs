@@ -13,6 +13,7 @@ use model_files::{Checkpoint, Format};
 use crate::{
     backend::{check, device, info},
     cache::{PageKind, PageShape},
+    decoder::Precisions,
     file_errors::{from_arch, from_files},
     kernels,
     loader::load,
@@ -127,6 +128,10 @@ impl Files {
             &self.checkpoint,
             &self.spec,
             &self.manifest,
+            match options.compute {
+                ComputeType::F32 => Precisions::EXACT,
+                _ => Precisions::MIXED,
+            },
             &mut pool,
             progress,
         )?;

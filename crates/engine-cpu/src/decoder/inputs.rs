@@ -60,6 +60,8 @@ impl Inputs {
                     kernels.rms_norm(numbers, &norm.weight, norm.eps);
                 }
             }
+            group.blocks_of_16.precision = needs.precision;
+            group.blocks_of_32.precision = needs.precision;
             if needs.blocks_of_16 {
                 kernels.quantize(&group.numbers, columns, &mut group.blocks_of_16);
             }

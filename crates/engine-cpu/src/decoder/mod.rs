@@ -7,7 +7,7 @@ mod panels;
 mod rope;
 mod step;
 
-use crate::{matrix::Matrix, memory::Arena};
+use crate::{kernels::Precision, matrix::Matrix, memory::Arena};
 
 pub(crate) use attention::Attention;
 pub(crate) use linear::Linear;
@@ -24,6 +24,31 @@ pub(crate) struct Decoder {
     /// `None` if the embedding serves as the output head.
     pub(crate) head: Option<Linear>,
     pub(crate) rope: Rope,
+    pub(crate) precision: Precisions,
+}
+
+/// How exactly activations are rounded before they meet quantized weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Precisions {
+    pub(crate) head: Precision,
+    pub(crate) qkv: Precision,
+    pub(crate) others: Precision,
+}
+
+impl Precisions {
+    /// What costs little where it matters most: of the divergence that eight bits cause in a small
+    /// model, the output head's input has a third and the queries', keys' and values' a quarter.
+    pub(crate) const MIXED: Self = Self {
+        head: Precision::Fifteen,
+        qkv: Precision::Fifteen,
+        others: Precision::Eight,
+    };
+    /// Fifteen bits everywhere.
+    pub(crate) const EXACT: Self = Self {
+        head: Precision::Fifteen,
+        qkv: Precision::Fifteen,
+        others: Precision::Fifteen,
+    };
 }
 
 /// Attention and feed-forward part, each behind a norm and beside a shortcut.

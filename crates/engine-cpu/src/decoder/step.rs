@@ -124,7 +124,10 @@ impl Decoder {
             machine.pool,
             kernels,
             (rows.len(), matrix.columns),
-            (Some(&self.norm), matrix.needs()),
+            (
+                Some(&self.norm),
+                matrix.needs().rounded(self.precision.head),
+            ),
             |index, out| hidden.copy_row(rows[index].row, 0, out),
         );
         logits.reset(rows.len(), matrix.tiles());
@@ -203,7 +206,10 @@ impl Decoder {
             pool,
             kernels,
             (rows, attention.query.matrix.columns),
-            (Some(&layer.attention_norm), needs(&projections)),
+            (
+                Some(&layer.attention_norm),
+                needs(&projections).rounded(self.precision.qkv),
+            ),
             |row, out| hidden.copy_row(row, 0, out),
         );
         let tiles = projections.iter().map(|linear| linear.matrix.tiles()).sum();
@@ -231,7 +237,7 @@ impl Decoder {
             pool,
             kernels,
             (rows, attention.output.matrix.columns),
-            (None, needs(&output)),
+            (None, needs(&output).rounded(self.precision.others)),
             |row, out| {
                 for (kv_head, out) in out.chunks_exact_mut(chunk).enumerate() {
                     let first = (kv_head * rows + row) * chunk;
@@ -262,7 +268,10 @@ impl Decoder {
             pool,
             kernels,
             (rows, mlp.gate.matrix.columns),
-            (Some(&layer.mlp_norm), needs(&[&mlp.gate, &mlp.up])),
+            (
+                Some(&layer.mlp_norm),
+                needs(&[&mlp.gate, &mlp.up]).rounded(self.precision.others),
+            ),
             |row, out| hidden.copy_row(row, 0, out),
         );
         inner.reset(rows, mlp.gate.matrix.tiles());
@@ -295,7 +304,7 @@ impl Decoder {
             pool,
             kernels,
             (rows, mlp.down.matrix.columns),
-            (None, needs(&down)),
+            (None, needs(&down).rounded(self.precision.others)),
             |row, out| inner.copy_row(row, 0, out),
         );
         multiply(pool, (&self.arena, kernels), &down, inputs, false, hidden);

@@ -6,7 +6,7 @@
     reason = "the code is compiled for the instructions of whoever calls it"
 )]
 
-use super::{LANES, PAGE, QuantizedRows, Seen, SoftmaxState};
+use super::{LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState};
 
 /// Adding it to a number below 2^22 leaves the nearest integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
@@ -44,26 +44,30 @@ fn quantize_block(numbers: &[f32], row: usize, block: usize, out: &mut Quantized
     }
     let most = fold(largest, |a, b| if a > b { a } else { b });
     let poison = fold(poison, |a, b| a + b);
-    let inverse = if most > SMALLEST { 127.0 / most } else { 0.0 };
+    let top = out.precision.largest();
+    let inverse = if most > SMALLEST { top / most } else { 0.0 };
     let mut total = [0i32; LANES];
-    let mut values = [0i8; 2 * LANES];
+    let mut all = [0i8; 4 * LANES];
+    let (values, lower) = all.split_at_mut(numbers.len());
     let (value_lanes, _) = values.as_chunks_mut::<LANES>();
-    for (lane, values) in lanes.iter().zip(value_lanes) {
+    let (lower_lanes, _) = lower.as_chunks_mut::<LANES>();
+    for ((lane, values), lower) in lanes.iter().zip(value_lanes).zip(lower_lanes) {
         for i in 0..LANES {
             let rounded = round(lane[i] * inverse);
-            values[i] = rounded as i8;
             total[i] += rounded;
+            if out.precision == Precision::Fifteen {
+                let upper = (rounded + 64) >> 7;
+                values[i] = upper as i8;
+                lower[i] = (rounded - (upper << 7)) as i8;
+            } else {
+                values[i] = rounded as i8;
+            }
         }
     }
     let total = fold(total, |a, b| a + b);
-    let scale = if most > SMALLEST { most / 127.0 } else { 0.0 } + poison;
-    out.set(
-        row,
-        block,
-        &values[..numbers.len()],
-        scale,
-        scale * total as f32,
-    );
+    let scale = if most > SMALLEST { most / top } else { 0.0 };
+    let scale = scale + poison;
+    out.set(row, block, &all, scale, scale * total as f32);
 }
 
 /// Joins all lanes, halves with halves.

@@ -16,8 +16,8 @@ mod views;
 use std::fmt::Debug;
 
 pub(crate) use views::{
-    AffineTiles, Blocks, ContextPage, KeyLanes, Numbers, Offset, PlainTiles, QuantizedRows,
-    ROWS_TOGETHER, ValueRows, Width,
+    AffineTiles, Blocks, ContextPage, KeyLanes, Numbers, Offset, PlainTiles, Precision,
+    QuantizedRows, ROWS_TOGETHER, ValueRows, Width,
 };
 
 /// Rows of a matrix that lie interleaved: the lanes of a 512-bit register of 32-bit numbers.
@@ -41,7 +41,7 @@ pub(crate) trait Kernels: Debug + Send + Sync {
     /// columns. `out` as in [`Kernels::affine`].
     fn plain(&self, tiles: &PlainTiles<'_>, rows: &[&[f32]], out: &mut [f32]);
 
-    /// Rounds rows of activations, each of `columns`, to eight bits, block by block.
+    /// Rounds rows of activations, each of `columns`, block by block, as exactly as `out` asks for.
     fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows);
 
     /// `x / rms(x) * weight` (<https://arxiv.org/abs/1910.07467>), in place.

@@ -1,8 +1,8 @@
 //! Kernels in plain Rust: the reference for the others, and what runs where they can't.
 
 use super::{
-    AffineTiles, ContextPage, Kernels, KeyLanes, LANES, Offset, PAGE, PlainTiles, QuantizedRows,
-    Seen, SoftmaxState, ValueRows, Width, elementwise,
+    AffineTiles, ContextPage, Kernels, KeyLanes, LANES, Offset, PAGE, PlainTiles, Precision,
+    QuantizedRows, Seen, SoftmaxState, ValueRows, Width, elementwise,
 };
 
 /// Runs everywhere.
@@ -129,10 +129,17 @@ fn affine_row(
     let mut sums = [0f32; LANES];
     for (index, quants) in quants.chunks_exact(block_bytes).enumerate() {
         let (values, factor, total) = group.get(row, index);
-        let products = match tiles.width {
-            Width::Nibble => nibble_products(quants, &values[..block]),
-            Width::Byte => byte_products(quants, &values[..block]),
+        let products = |values: &[i8]| match tiles.width {
+            Width::Nibble => nibble_products(quants, values),
+            Width::Byte => byte_products(quants, values),
         };
+        let mut sums_of_products = products(&values[..block]);
+        if group.precision == Precision::Fifteen {
+            let lower = products(&values[block..2 * block]);
+            for (sum, lower) in sums_of_products.iter_mut().zip(lower) {
+                *sum = (*sum << 7) + lower;
+            }
+        }
         let first = (tile * tiles.groups() + index / blocks_per_group) * LANES;
         for (lane, sum) in sums.iter_mut().enumerate() {
             let scale = tiles.scales.get(first + lane);
@@ -140,7 +147,7 @@ fn affine_row(
                 Offset::Biases(biases) => biases.get(first + lane),
                 Offset::Zero(zero) => -zero * scale,
             };
-            *sum += products[lane] as f32 * factor * scale;
+            *sum += sums_of_products[lane] as f32 * factor * scale;
             *sum += bias * total;
         }
     }

@@ -108,7 +108,7 @@ fn assert_near(what: &str, got: &[f32], expected: &[f32], magnitude: f32) {
 /// Rows in groups that kernels take together.
 fn quantized(
     kernels: &dyn Kernels,
-    block: Blocks,
+    (block, precision): (Blocks, Precision),
     columns: usize,
     rows: &[f32],
 ) -> Vec<QuantizedRows> {
@@ -122,6 +122,7 @@ fn quantized(
             .unwrap();
         let (some, others) = rest.split_at(together * columns);
         let mut group = QuantizedRows::new(block);
+        group.precision = precision;
         kernels.quantize(some, columns, &mut group);
         groups.push(group);
         rest = others;
@@ -139,6 +140,7 @@ proptest! {
         of_16: bool,
         centred: bool,
         extreme: bool,
+        wide: bool,
         kind in 0usize..3,
         tiles in 1usize..4,
         groups in 1usize..5,
@@ -147,6 +149,8 @@ proptest! {
     ) {
         let mut random = Random(seed);
         let block = if of_16 { Blocks::Of16 } else { Blocks::Of32 };
+        let precision = if wide { Precision::Fifteen } else { Precision::Eight };
+        let form = (block, precision);
         let width = if bytes { Width::Byte } else { Width::Nibble };
         let group = blocks_per_group * block.len();
         let columns = groups * group;
@@ -173,7 +177,7 @@ proptest! {
         } else {
             random.numbers(rows * columns)
         };
-        let groups = quantized(&portable::Portable, block, columns, &inputs);
+        let groups = quantized(&portable::Portable, form, columns, &inputs);
         let refs: Vec<_> = groups.iter().collect();
         let before = random.numbers(tiles * rows * LANES);
         let mut expected = before.clone();
@@ -187,7 +191,7 @@ proptest! {
             assert_near(kernels.name(), &got, &expected, magnitude);
             // Alone, a row gives exactly what it gives among others.
             for (index, row) in inputs.chunks_exact(columns).enumerate() {
-                let row = quantized(&portable::Portable, block, columns, row);
+                let row = quantized(&portable::Portable, form, columns, row);
                 let panel = |tile: usize| (tile * rows + index) * LANES;
                 let mut alone: Vec<f32> = (0..tiles)
                     .flat_map(|tile| before[panel(tile)..panel(tile) + LANES].to_vec())
@@ -235,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn quantizing_agrees_and_comes_near(seed: u64, of_16: bool, blocks in 1usize..9, power in -20i32..20) {
+    fn quantizing_agrees_and_comes_near(seed: u64, of_16: bool, wide: bool, blocks in 1usize..9, power in -20i32..20) {
         let mut random = Random(seed);
         let block = if of_16 { Blocks::Of16 } else { Blocks::Of32 };
         let row: Vec<f32> = random
@@ -243,16 +247,21 @@ proptest! {
             .iter()
             .map(|x| x * 2f32.powi(power))
             .collect();
+        let precision = if wide { Precision::Fifteen } else { Precision::Eight };
         let of = |kernels: &dyn Kernels| {
-            let group = quantized(kernels, block, row.len(), &row).remove(0);
+            let group = quantized(kernels, (block, precision), row.len(), &row).remove(0);
             let blocks: Vec<_> = (0..blocks).map(|index| group.get(0, index)).collect();
             blocks
         };
         let expected = of(&portable::Portable);
         for (index, x) in row.iter().enumerate() {
             let (values, scale, _) = expected[index / block.len()];
-            let back = scale * f32::from(values[index % block.len()]);
-            prop_assert!((x - back).abs() <= scale * 0.5001, "{} became {}", x, back);
+            let mut value = f32::from(values[index % block.len()]);
+            if wide {
+                value = 128.0 * value + f32::from(values[block.len() + index % block.len()]);
+            }
+            let back = scale * value;
+            prop_assert!((x - back).abs() <= scale * 0.502, "{} became {}", x, back);
         }
         for kernels in others() {
             prop_assert_eq!(of(kernels), expected.clone());
@@ -352,7 +361,7 @@ fn what_is_no_number_stays_none() {
         for kernels in available() {
             let mut row = vec![1.0; 64];
             row[40] = bad;
-            let row = &quantized(kernels, Blocks::Of32, 64, &row)[0];
+            let row = &quantized(kernels, (Blocks::Of32, Precision::Eight), 64, &row)[0];
             assert!(row.get(0, 0).1.is_finite(), "{}", kernels.name());
             assert!(row.get(0, 1).1.is_nan(), "{}", kernels.name());
         }

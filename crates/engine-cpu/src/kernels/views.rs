@@ -114,6 +114,7 @@ impl AffineTiles<'_> {
         assert_eq!(out.len(), self.tiles() * rows * LANES);
         for group in groups {
             assert_eq!(group.block, self.block);
+            assert_eq!(group.precision, groups[0].precision);
             assert_eq!(group.columns, self.columns);
             assert!(ROWS_TOGETHER.contains(&group.rows));
             assert_eq!(
@@ -160,14 +161,44 @@ impl Blocks {
     }
 }
 
-/// Rows of activations in eight bits, `x = scale * value`, that kernels take together.
+/// How exactly activations are rounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Precision {
+    /// To eight bits.
+    #[default]
+    Eight,
+    /// To fifteen bits, `128 * upper + lower`: two bytes, and two products, for each.
+    Fifteen,
+}
+
+impl Precision {
+    /// Bytes of a value.
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::Eight => 1,
+            Self::Fifteen => 2,
+        }
+    }
+
+    /// The largest value. Both of its bytes are signed.
+    pub(super) const fn largest(self) -> f32 {
+        match self {
+            Self::Eight => 127.0,
+            Self::Fifteen => 16_319.0,
+        }
+    }
+}
+
+/// Rows of rounded activations, `x = scale * value`, that kernels take together.
 ///
 /// The rows lie block by block, so that a kernel reads them in one stream: for each block the values
-/// of all rows, four in a word from the lowest byte up, then the scale of each row, then the sum of
-/// each row's activations as rounded; scales and sums are the bits of f32.
+/// of all rows, four in a word from the lowest byte up (with fifteen bits, for each row first the
+/// upper bytes and then the lower ones), then the scale of each row, then the sum of each row's
+/// activations as rounded; scales and sums are the bits of f32.
 #[derive(Clone, Debug)]
 pub(crate) struct QuantizedRows {
     pub(crate) block: Blocks,
+    pub(crate) precision: Precision,
     rows: usize,
     columns: usize,
     words: Vec<u32>,
@@ -177,6 +208,7 @@ impl QuantizedRows {
     pub(crate) const fn new(block: Blocks) -> Self {
         Self {
             block,
+            precision: Precision::Eight,
             rows: 0,
             columns: 0,
             words: Vec::new(),
@@ -197,17 +229,22 @@ impl QuantizedRows {
 
     /// Words of a block of all rows.
     pub(super) const fn block_words(&self) -> usize {
-        self.rows * (self.block.len() / 4 + 2)
+        self.rows * (self.row_words() + 2)
+    }
+
+    /// Words of a row's values in a block.
+    const fn row_words(&self) -> usize {
+        self.block.len() / 4 * self.precision.bytes()
     }
 
     pub(super) fn words(&self) -> &[u32] {
         &self.words
     }
 
-    /// Writes a block of a row.
+    /// Writes a block of a row: its values, or their upper and then their lower bytes.
     #[inline]
     pub(super) fn set(&mut self, row: usize, block: usize, values: &[i8], scale: f32, sum: f32) {
-        let words = self.block.len() / 4;
+        let words = self.row_words();
         let start = block * self.block_words();
         let (fours, _) = values.as_chunks::<4>();
         let of_row = start + row * words;
@@ -219,10 +256,10 @@ impl QuantizedRows {
     }
 
     /// Values, scale and sum of a block of a row; the reverse of `set`.
-    pub(super) fn get(&self, row: usize, block: usize) -> ([i8; 32], f32, f32) {
-        let words = self.block.len() / 4;
+    pub(super) fn get(&self, row: usize, block: usize) -> ([i8; 64], f32, f32) {
+        let words = self.row_words();
         let start = block * self.block_words();
-        let mut values = [0; 32];
+        let mut values = [0; 64];
         let (fours, _) = values.as_chunks_mut::<4>();
         let of_row = start + row * words;
         for (word, four) in self.words[of_row..of_row + words].iter().zip(fours) {

@@ -7,7 +7,7 @@ mod plain;
 use std::ops::Range;
 
 use crate::{
-    kernels::{Blocks, Kernels, LANES, QuantizedRows},
+    kernels::{Blocks, Kernels, LANES, Precision, QuantizedRows},
     memory::Arena,
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct Needs {
     pub(crate) plain: bool,
     pub(crate) blocks_of_16: bool,
     pub(crate) blocks_of_32: bool,
+    /// How exactly blocks are rounded.
+    pub(crate) precision: Precision,
 }
 
 impl Needs {
@@ -46,7 +48,14 @@ impl Needs {
             plain: self.plain || other.plain,
             blocks_of_16: self.blocks_of_16 || other.blocks_of_16,
             blocks_of_32: self.blocks_of_32 || other.blocks_of_32,
+            precision: self.precision,
         }
+    }
+
+    /// The same, rounded as exactly as this.
+    #[must_use]
+    pub(crate) const fn rounded(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 }
 
@@ -65,6 +74,7 @@ impl Matrix {
             plain: form.is_none(),
             blocks_of_16: matches!(form, Some(Blocks::Of16)),
             blocks_of_32: matches!(form, Some(Blocks::Of32)),
+            precision: Precision::Eight,
         }
     }
 

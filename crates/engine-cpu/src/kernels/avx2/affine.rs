@@ -4,7 +4,7 @@
 //! bits they fit, so weights of eight bits go through it as two halves.
 
 use std::arch::x86_64::{
-    __m256i, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_cvtepi32_ps,
+    __m256, __m256i, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_cvtepi32_ps,
     _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
     _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_epi16,
     _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi32,
@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 };
 
 use super::load::{BF16, BYTES, F16, F32, numbers};
-use crate::kernels::{AffineTiles, LANES, Numbers, Offset, QuantizedRows, Width};
+use crate::kernels::{AffineTiles, LANES, Numbers, Offset, Precision, QuantizedRows, Width};
 
 /// Bytes of a line, and of the part that belongs to eight rows.
 const LINE: usize = 64;
@@ -24,6 +24,8 @@ const MOST_VECTORS: usize = 8;
 #[derive(Clone, Copy)]
 struct HalfTile {
     quants: *const u8,
+    /// Of the scales and biases.
+    kind: u8,
     scales: *const u8,
     /// Null if the bias is `-zero * scale`.
     biases: *const u8,
@@ -37,6 +39,23 @@ fn start(numbers: &Numbers<'_>) -> *const u8 {
     match numbers {
         Numbers::F16(bits) | Numbers::Bf16(bits) => bits.as_ptr().cast(),
         Numbers::F32(numbers) => numbers.as_ptr().cast(),
+    }
+}
+
+/// Eight numbers of a kind that only shows at run time.
+///
+/// # Safety
+/// They are there.
+#[inline]
+#[target_feature(enable = "avx2,f16c,fma")]
+unsafe fn stored(kind: u8, start: *const u8, index: usize) -> __m256 {
+    // SAFETY: as the caller's.
+    unsafe {
+        match kind {
+            F16 => numbers::<F16>(start, index),
+            BF16 => numbers::<BF16>(start, index),
+            _ => numbers::<F32>(start, index),
+        }
     }
 }
 
@@ -83,27 +102,11 @@ macro_rules! kernels {
             groups: &[&QuantizedRows],
             out: &mut [f32],
         ) {
-            // SAFETY: as the caller's.
+            // SAFETY: as the caller's; the constant is that of `tiles`.
             unsafe {
-                match (tiles.width, tiles.scales) {
-                    (Width::Nibble, Numbers::F16(_)) => {
-                        $module::all::<true, F16>(tiles, groups, out)
-                    }
-                    (Width::Nibble, Numbers::Bf16(_)) => {
-                        $module::all::<true, BF16>(tiles, groups, out);
-                    }
-                    (Width::Nibble, Numbers::F32(_)) => {
-                        $module::all::<true, F32>(tiles, groups, out)
-                    }
-                    (Width::Byte, Numbers::F16(_)) => {
-                        $module::all::<false, F16>(tiles, groups, out)
-                    }
-                    (Width::Byte, Numbers::Bf16(_)) => {
-                        $module::all::<false, BF16>(tiles, groups, out);
-                    }
-                    (Width::Byte, Numbers::F32(_)) => {
-                        $module::all::<false, F32>(tiles, groups, out)
-                    }
+                match tiles.width {
+                    Width::Nibble => $module::all::<true>(tiles, groups, out),
+                    Width::Byte => $module::all::<false>(tiles, groups, out),
                 }
             }
         }
@@ -114,15 +117,20 @@ macro_rules! kernels {
             use super::*;
 
             /// # Safety
-            /// `tiles.check(groups, out)` must hold, and the constants are those of `tiles`.
+            /// `tiles.check(groups, out)` must hold, and the constant is that of `tiles`.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn all<const NIBBLE: bool, const KIND: u8>(
+            pub(super) unsafe fn all<const NIBBLE: bool>(
                 tiles: &AffineTiles<'_>,
                 groups: &[&QuantizedRows],
                 out: &mut [f32],
             ) {
                 let tile_bytes = tiles.width.tile_bytes(tiles.columns);
-                let number_bytes = tiles.groups() * LANES * BYTES[KIND as usize];
+                let kind = match tiles.scales {
+                    Numbers::F16(_) => F16,
+                    Numbers::Bf16(_) => BF16,
+                    Numbers::F32(_) => F32,
+                };
+                let number_bytes = tiles.groups() * LANES * BYTES[kind as usize];
                 let scales = start(&tiles.scales);
                 let (biases, zero) = match &tiles.offset {
                     Offset::Biases(biases) => (start(biases), 0.0),
@@ -135,12 +143,13 @@ macro_rules! kernels {
                         // SAFETY: `check` found that there is a tile of quants, scales and biases
                         // for each number, and sixteen numbers of output for each tile and row.
                         unsafe {
-                            let numbers = tile * number_bytes + half * 8 * BYTES[KIND as usize];
+                            let numbers = tile * number_bytes + half * 8 * BYTES[kind as usize];
                             let part = HalfTile {
                                 quants: tiles
                                     .quants
                                     .as_ptr()
                                     .add(tile * tile_bytes + half * HALF_LINE),
+                                kind,
                                 scales: scales.add(numbers),
                                 biases: if biases.is_null() {
                                     biases
@@ -155,12 +164,37 @@ macro_rules! kernels {
                             let mut out = out.add(half * 8);
                             for group in groups {
                                 let words = group.words().as_ptr();
-                                match group.rows() {
-                                    16 => half_tile::<NIBBLE, KIND, 16>(part, words, out),
-                                    8 => half_tile::<NIBBLE, KIND, 8>(part, words, out),
-                                    4 => half_tile::<NIBBLE, KIND, 4>(part, words, out),
-                                    2 => half_tile::<NIBBLE, KIND, 2>(part, words, out),
-                                    _ => half_tile::<NIBBLE, KIND, 1>(part, words, out),
+                                match (group.rows(), group.precision) {
+                                    (16, Precision::Eight) => {
+                                        half_tile::<NIBBLE, false, 16>(part, words, out);
+                                    }
+                                    (8, Precision::Eight) => {
+                                        half_tile::<NIBBLE, false, 8>(part, words, out);
+                                    }
+                                    (4, Precision::Eight) => {
+                                        half_tile::<NIBBLE, false, 4>(part, words, out);
+                                    }
+                                    (2, Precision::Eight) => {
+                                        half_tile::<NIBBLE, false, 2>(part, words, out);
+                                    }
+                                    (_, Precision::Eight) => {
+                                        half_tile::<NIBBLE, false, 1>(part, words, out);
+                                    }
+                                    (16, Precision::Fifteen) => {
+                                        half_tile::<NIBBLE, true, 16>(part, words, out);
+                                    }
+                                    (8, Precision::Fifteen) => {
+                                        half_tile::<NIBBLE, true, 8>(part, words, out);
+                                    }
+                                    (4, Precision::Fifteen) => {
+                                        half_tile::<NIBBLE, true, 4>(part, words, out);
+                                    }
+                                    (2, Precision::Fifteen) => {
+                                        half_tile::<NIBBLE, true, 2>(part, words, out);
+                                    }
+                                    (_, Precision::Fifteen) => {
+                                        half_tile::<NIBBLE, true, 1>(part, words, out);
+                                    }
                                 }
                                 out = out.add(group.rows() * LANES);
                             }
@@ -176,7 +210,7 @@ macro_rules! kernels {
             /// sixteen, for each of them.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn half_tile<const NIBBLE: bool, const KIND: u8, const T: usize>(
+            unsafe fn half_tile<const NIBBLE: bool, const WIDE: bool, const T: usize>(
                 tile: HalfTile,
                 words: *const u32,
                 out: *mut f32,
@@ -191,11 +225,11 @@ macro_rules! kernels {
                     // SAFETY: there are `groups` times sixteen scales, and biases unless null; each
                     // block has its columns of quants, values of each row, a scale and a sum.
                     unsafe {
-                        let scale = numbers::<KIND>(tile.scales, group * LANES);
+                        let scale = stored(tile.kind, tile.scales, group * LANES);
                         let bias = if tile.biases.is_null() {
                             _mm256_mul_ps(scale, minus_zero)
                         } else {
-                            numbers::<KIND>(tile.biases, group * LANES)
+                            stored(tile.kind, tile.biases, group * LANES)
                         };
                         for _ in 0..tile.blocks_per_group {
                             let mut weights = [_mm256_setzero_si256(); MOST_VECTORS];
@@ -211,17 +245,27 @@ macro_rules! kernels {
                                 }
                             }
                             quants = quants.add(lines * LINE);
-                            let scales = words.add(T * vectors).cast::<f32>();
+                            let row_words = vectors * (1 + WIDE as usize);
+                            let scales = words.add(T * row_words).cast::<f32>();
                             for (row, total) in sums.iter_mut().enumerate() {
-                                let values = words.add(row * vectors);
-                                let mut products = _mm256_setzero_si256();
-                                for (i, weights) in weights.iter().enumerate().take(vectors) {
-                                    let four = _mm256_set1_epi32(*values.add(i) as i32);
-                                    products = if NIBBLE {
-                                        $nibbles(products, *weights, four)
-                                    } else {
-                                        $bytes(products, *weights, four)
-                                    };
+                                let values = words.add(row * row_words);
+                                let dot = |values: *const u32| {
+                                    let mut products = _mm256_setzero_si256();
+                                    for (i, weights) in weights.iter().enumerate().take(vectors) {
+                                        let four = _mm256_set1_epi32(*values.add(i) as i32);
+                                        products = if NIBBLE {
+                                            $nibbles(products, *weights, four)
+                                        } else {
+                                            $bytes(products, *weights, four)
+                                        };
+                                    }
+                                    products
+                                };
+                                let mut products = dot(values);
+                                if WIDE {
+                                    let lower = dot(values.add(vectors));
+                                    products =
+                                        _mm256_add_epi32(_mm256_slli_epi32::<7>(products), lower);
                                 }
                                 let scaled = _mm256_mul_ps(
                                     _mm256_cvtepi32_ps(products),
@@ -231,7 +275,7 @@ macro_rules! kernels {
                                 let sum = _mm256_set1_ps(*scales.add(T + row));
                                 *total = _mm256_fmadd_ps(bias, sum, *total);
                             }
-                            words = words.add(T * (vectors + 2));
+                            words = words.add(T * (row_words + 2));
                         }
                     }
                 }

@@ -2,14 +2,16 @@
 //! each of sixteen rows.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_cvtepi32_ps,
+    __m512, __m512i, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_cvtepi32_ps,
     _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
     _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_srli_epi16, _mm512_storeu_ps,
+    _mm512_slli_epi32, _mm512_srli_epi16, _mm512_storeu_ps,
 };
 
 use super::load::{BF16, BYTES, F16, F32, numbers};
-use crate::kernels::{AffineTiles, Blocks, LANES, Numbers, Offset, QuantizedRows, Width};
+use crate::kernels::{
+    AffineTiles, Blocks, LANES, Numbers, Offset, Precision, QuantizedRows, Width,
+};
 
 /// A loop over rows that is certainly unrolled: sums that are not in registers cost more than all
 /// else.
@@ -29,6 +31,8 @@ macro_rules! for_each_row {
 #[derive(Clone, Copy)]
 struct Tile {
     quants: *const u8,
+    /// Of the scales and biases.
+    kind: u8,
     scales: *const u8,
     /// Null if the bias is `-zero * scale`.
     biases: *const u8,
@@ -41,26 +45,13 @@ struct Tile {
 /// `tiles.check(groups, out)` must hold.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
 pub(super) unsafe fn affine(tiles: &AffineTiles<'_>, groups: &[&QuantizedRows], out: &mut [f32]) {
-    let kind = match tiles.scales {
-        Numbers::F16(_) => F16,
-        Numbers::Bf16(_) => BF16,
-        Numbers::F32(_) => F32,
-    };
-    // SAFETY: as the caller's.
+    // SAFETY: as the caller's; the constants are those of `tiles`.
     unsafe {
-        match (tiles.width, tiles.block, kind) {
-            (Width::Nibble, Blocks::Of32, F16) => all::<true, 32, F16>(tiles, groups, out),
-            (Width::Nibble, Blocks::Of32, BF16) => all::<true, 32, BF16>(tiles, groups, out),
-            (Width::Nibble, Blocks::Of32, _) => all::<true, 32, F32>(tiles, groups, out),
-            (Width::Nibble, Blocks::Of16, F16) => all::<true, 16, F16>(tiles, groups, out),
-            (Width::Nibble, Blocks::Of16, BF16) => all::<true, 16, BF16>(tiles, groups, out),
-            (Width::Nibble, Blocks::Of16, _) => all::<true, 16, F32>(tiles, groups, out),
-            (Width::Byte, Blocks::Of32, F16) => all::<false, 32, F16>(tiles, groups, out),
-            (Width::Byte, Blocks::Of32, BF16) => all::<false, 32, BF16>(tiles, groups, out),
-            (Width::Byte, Blocks::Of32, _) => all::<false, 32, F32>(tiles, groups, out),
-            (Width::Byte, Blocks::Of16, F16) => all::<false, 16, F16>(tiles, groups, out),
-            (Width::Byte, Blocks::Of16, BF16) => all::<false, 16, BF16>(tiles, groups, out),
-            (Width::Byte, Blocks::Of16, _) => all::<false, 16, F32>(tiles, groups, out),
+        match (tiles.width, tiles.block) {
+            (Width::Nibble, Blocks::Of32) => all::<true, 32>(tiles, groups, out),
+            (Width::Nibble, Blocks::Of16) => all::<true, 16>(tiles, groups, out),
+            (Width::Byte, Blocks::Of32) => all::<false, 32>(tiles, groups, out),
+            (Width::Byte, Blocks::Of16) => all::<false, 16>(tiles, groups, out),
         }
     }
 }
@@ -68,13 +59,18 @@ pub(super) unsafe fn affine(tiles: &AffineTiles<'_>, groups: &[&QuantizedRows], 
 /// # Safety
 /// As [`affine`]'s; the constants are those of `tiles`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
-unsafe fn all<const NIBBLE: bool, const BLOCK: usize, const KIND: u8>(
+unsafe fn all<const NIBBLE: bool, const BLOCK: usize>(
     tiles: &AffineTiles<'_>,
     groups: &[&QuantizedRows],
     out: &mut [f32],
 ) {
     let tile_bytes = tiles.width.tile_bytes(tiles.columns);
-    let number_bytes = tiles.groups() * LANES * BYTES[KIND as usize];
+    let kind = match tiles.scales {
+        Numbers::F16(_) => F16,
+        Numbers::Bf16(_) => BF16,
+        Numbers::F32(_) => F32,
+    };
+    let number_bytes = tiles.groups() * LANES * BYTES[kind as usize];
     let scales = start(&tiles.scales);
     let (biases, zero) = match &tiles.offset {
         Offset::Biases(biases) => (start(biases), 0.0),
@@ -87,6 +83,7 @@ unsafe fn all<const NIBBLE: bool, const BLOCK: usize, const KIND: u8>(
         unsafe {
             let tile = Tile {
                 quants: tiles.quants.as_ptr().add(tile * tile_bytes),
+                kind,
                 scales: scales.add(tile * number_bytes),
                 biases: if biases.is_null() {
                     biases
@@ -98,15 +95,39 @@ unsafe fn all<const NIBBLE: bool, const BLOCK: usize, const KIND: u8>(
                 blocks_per_group: tiles.group / BLOCK,
             };
             for group in groups {
-                match group.rows() {
-                    16 => some_rows::<NIBBLE, BLOCK, KIND, 16>(tile, group, out),
-                    8 => some_rows::<NIBBLE, BLOCK, KIND, 8>(tile, group, out),
-                    4 => some_rows::<NIBBLE, BLOCK, KIND, 4>(tile, group, out),
-                    2 => some_rows::<NIBBLE, BLOCK, KIND, 2>(tile, group, out),
-                    _ => some_rows::<NIBBLE, BLOCK, KIND, 1>(tile, group, out),
+                let words = group.words().as_ptr();
+                match group.precision {
+                    Precision::Eight => {
+                        some_rows::<NIBBLE, BLOCK, false>(tile, group.rows(), words, out);
+                    }
+                    Precision::Fifteen => {
+                        some_rows::<NIBBLE, BLOCK, true>(tile, group.rows(), words, out);
+                    }
                 }
                 out = out.add(group.rows() * LANES);
             }
+        }
+    }
+}
+
+/// # Safety
+/// As [`affine`]'s; `words` are those of so many rows, for which there is room at `out`, and `WIDE`
+/// stands for their precision.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
+unsafe fn some_rows<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool>(
+    tile: Tile,
+    rows: usize,
+    words: *const u32,
+    out: *mut f32,
+) {
+    // SAFETY: as the caller's.
+    unsafe {
+        match rows {
+            16 => one_tile::<NIBBLE, BLOCK, WIDE, 16>(tile, words, out),
+            8 => one_tile::<NIBBLE, BLOCK, WIDE, 8>(tile, words, out),
+            4 => one_tile::<NIBBLE, BLOCK, WIDE, 4>(tile, words, out),
+            2 => one_tile::<NIBBLE, BLOCK, WIDE, 2>(tile, words, out),
+            _ => one_tile::<NIBBLE, BLOCK, WIDE, 1>(tile, words, out),
         }
     }
 }
@@ -119,34 +140,9 @@ fn start(numbers: &Numbers<'_>) -> *const u8 {
 }
 
 /// # Safety
-/// As [`affine`]'s; there are `T` rows, and room for those of one tile at `out`.
+/// As [`some_rows`]', with `T` rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
-unsafe fn some_rows<const NIBBLE: bool, const BLOCK: usize, const KIND: u8, const T: usize>(
-    tile: Tile,
-    rows: &QuantizedRows,
-    out: *mut f32,
-) {
-    let words = rows.words().as_ptr();
-    // SAFETY: as the caller's.
-    unsafe {
-        if tile.biases.is_null() {
-            one_tile::<NIBBLE, BLOCK, KIND, false, T>(tile, words, out);
-        } else {
-            one_tile::<NIBBLE, BLOCK, KIND, true, T>(tile, words, out);
-        }
-    }
-}
-
-/// # Safety
-/// As [`some_rows`]'; `words` are those of the rows, and the biases are there if `BIASES`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
-unsafe fn one_tile<
-    const NIBBLE: bool,
-    const BLOCK: usize,
-    const KIND: u8,
-    const BIASES: bool,
-    const T: usize,
->(
+unsafe fn one_tile<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool, const T: usize>(
     tile: Tile,
     words: *const u32,
     out: *mut f32,
@@ -157,14 +153,14 @@ unsafe fn one_tile<
     let mut quants = tile.quants;
     let mut words = words;
     for group in 0..tile.groups {
-        // SAFETY: there are `groups` times sixteen scales, and biases if `BIASES`; each block has
-        // `BLOCK` columns of quants, values of each row, a scale and a sum.
+        // SAFETY: there are `groups` times sixteen scales, and biases unless null; each block has
+        // `BLOCK` columns of quants, and words of the rows.
         unsafe {
-            let scale = numbers::<KIND>(tile.scales, group * LANES);
-            let bias = if BIASES {
-                numbers::<KIND>(tile.biases, group * LANES)
-            } else {
+            let scale = stored(tile.kind, tile.scales, group * LANES);
+            let bias = if tile.biases.is_null() {
                 _mm512_mul_ps(scale, minus_zero)
+            } else {
+                stored(tile.kind, tile.biases, group * LANES)
             };
             for _ in 0..tile.blocks_per_group {
                 let mut weights = [_mm512_setzero_si512(); 8];
@@ -181,9 +177,15 @@ unsafe fn one_tile<
                     }
                     quants = quants.add(BLOCK / 4 * 64);
                 }
-                let scales = words.add(T * BLOCK / 4).cast::<f32>();
+                let row_words = BLOCK / 4 * (1 + WIDE as usize);
+                let scales = words.add(T * row_words).cast::<f32>();
                 for_each_row!(row in T {
-                    let products = dot::<BLOCK, T>(&weights, words.add(row * BLOCK / 4));
+                    let values = words.add(row * row_words);
+                    let mut products = dot::<BLOCK, T>(&weights, values);
+                    if WIDE {
+                        let lower = dot::<BLOCK, T>(&weights, values.add(BLOCK / 4));
+                        products = _mm512_add_epi32(_mm512_slli_epi32::<7>(products), lower);
+                    }
                     let scaled = _mm512_mul_ps(
                         _mm512_cvtepi32_ps(products),
                         _mm512_set1_ps(*scales.add(row)),
@@ -192,7 +194,7 @@ unsafe fn one_tile<
                     sums[row] = _mm512_fmadd_ps(scaled, scale, sums[row]);
                     sums[row] = _mm512_fmadd_ps(bias, sum, sums[row]);
                 });
-                words = words.add(T * (BLOCK / 4 + 2));
+                words = words.add(T * (row_words + 2));
             }
         }
     }
@@ -230,5 +232,22 @@ unsafe fn dot<const BLOCK: usize, const T: usize>(
         _mm512_add_epi32(even, odd)
     } else {
         even
+    }
+}
+
+/// Sixteen numbers of a kind that only shows at run time.
+///
+/// # Safety
+/// They are there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,f16c,fma")]
+unsafe fn stored(kind: u8, start: *const u8, index: usize) -> __m512 {
+    // SAFETY: as the caller's.
+    unsafe {
+        match kind {
+            F16 => numbers::<F16>(start, index),
+            BF16 => numbers::<BF16>(start, index),
+            _ => numbers::<F32>(start, index),
+        }
     }
 }

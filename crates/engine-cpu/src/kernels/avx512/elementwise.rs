@@ -5,11 +5,14 @@ use std::arch::x86_64::{
     _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_fpclass_ps_mask,
     _mm512_loadu_ps, _mm512_mask_mov_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
     _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_epi32, _mm512_reduce_add_ps,
-    _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srai_epi32,
+    _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
-use crate::kernels::{LANES, PAGE, QuantizedRows, Seen, SoftmaxState, elementwise::SMALLEST};
+use crate::kernels::{
+    LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState, elementwise::SMALLEST,
+};
 
 /// Quiet and signalling NaN, and both infinities.
 const NOT_FINITE: i32 = 0x01 | 0x80 | 0x08 | 0x10;
@@ -39,23 +42,34 @@ fn quantize_block(numbers: &[f32], row: usize, block: usize, out: &mut Quantized
         not_finite |= _mm512_fpclass_ps_mask::<NOT_FINITE>(*register);
     }
     let most = _mm512_reduce_max_ps(largest);
-    let inverse = if most > SMALLEST { 127.0 / most } else { 0.0 };
-    let mut values = [0i8; 2 * LANES];
+    let top = out.precision.largest();
+    let inverse = if most > SMALLEST { top / most } else { 0.0 };
+    let mut all = [0i8; 4 * LANES];
+    let (values, lower) = all.split_at_mut(numbers.len());
     let mut total = _mm512_setzero_si512();
     let (value_lanes, _) = values.as_chunks_mut::<LANES>();
-    for (register, values) in registers.iter().zip(value_lanes).take(lanes.len()) {
+    let (lower_lanes, _) = lower.as_chunks_mut::<LANES>();
+    for ((register, values), lower) in registers.iter().zip(value_lanes).zip(lower_lanes) {
         let rounded = _mm512_cvtps_epi32(_mm512_mul_ps(*register, _mm512_set1_ps(inverse)));
         total = _mm512_add_epi32(total, rounded);
+        let mut bytes = rounded;
+        if out.precision == Precision::Fifteen {
+            let half = _mm512_set1_epi32(64);
+            bytes = _mm512_srai_epi32::<7>(_mm512_add_epi32(rounded, half));
+            let rest = _mm512_sub_epi32(rounded, _mm512_slli_epi32::<7>(bytes));
+            // SAFETY: there is room for sixteen bytes.
+            unsafe { _mm_storeu_si128(lower.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(rest)) };
+        }
         // SAFETY: there is room for sixteen bytes.
-        unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(rounded)) };
+        unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(bytes)) };
     }
     let scale = match (not_finite, most > SMALLEST) {
-        (0, true) => most / 127.0,
+        (0, true) => most / top,
         (0, false) => 0.0,
         _ => f32::NAN,
     };
     let total = _mm512_reduce_add_epi32(total) as f32;
-    out.set(row, block, &values[..numbers.len()], scale, scale * total);
+    out.set(row, block, &all, scale, scale * total);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
