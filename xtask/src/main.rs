@@ -4,6 +4,7 @@
 //! generated files live), [`process`] and [`python`] (running programs),
 //! [`digest`] and [`progress`].
 
+mod bench;
 mod demo;
 mod deps;
 mod digest;
@@ -15,6 +16,7 @@ mod prerequisites;
 mod process;
 mod progress;
 mod python;
+mod quality;
 mod setup;
 mod test;
 mod tidy;
@@ -47,6 +49,10 @@ enum Command {
     Test(test::Arguments),
     /// Bring the small real model, then let it answer a question.
     Demo(demo::Arguments),
+    /// Measure speed against a peer, side by side.
+    Bench(bench::Arguments),
+    /// Compare engine-cpu's answers with those of MLX in f32.
+    Quality(quality::Arguments),
     /// Check that crates depend on each other only as the layers allow.
     Deps,
     /// Check the rules for files that no other tool knows.
@@ -74,6 +80,8 @@ fn dispatch(arguments: Arguments) -> Result<(), Error> {
         Command::Model(arguments) => model::run(&layout, &arguments),
         Command::Test(arguments) => test::run(&layout, &arguments),
         Command::Demo(arguments) => demo::run(&layout, &arguments),
+        Command::Bench(arguments) => bench::run(&layout, &arguments),
+        Command::Quality(arguments) => quality::run(&layout, &arguments),
         Command::Deps => deps::run(&layout),
         Command::Tidy => tidy::run(&layout),
     }

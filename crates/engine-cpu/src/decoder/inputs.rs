@@ -74,7 +74,7 @@ impl Inputs {
             groups.iter_mut().for_each(prepare);
         } else {
             pool.for_chunks(groups, 1, 1, |_, _, groups| {
-                groups.iter_mut().for_each(prepare)
+                groups.iter_mut().for_each(prepare);
             });
         }
     }

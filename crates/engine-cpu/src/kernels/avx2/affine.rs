@@ -245,7 +245,7 @@ macro_rules! kernels {
                                 }
                             }
                             quants = quants.add(lines * LINE);
-                            let row_words = vectors * (1 + WIDE as usize);
+                            let row_words = vectors * (1 + usize::from(WIDE));
                             let scales = words.add(T * row_words).cast::<f32>();
                             for (row, total) in sums.iter_mut().enumerate() {
                                 let values = words.add(row * row_words);

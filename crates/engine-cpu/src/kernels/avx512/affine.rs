@@ -177,7 +177,7 @@ unsafe fn one_tile<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool, con
                     }
                     quants = quants.add(BLOCK / 4 * 64);
                 }
-                let row_words = BLOCK / 4 * (1 + WIDE as usize);
+                let row_words = BLOCK / 4 * (1 + usize::from(WIDE));
                 let scales = words.add(T * row_words).cast::<f32>();
                 for_each_row!(row in T {
                     let values = words.add(row * row_words);
