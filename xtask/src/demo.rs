@@ -1,4 +1,6 @@
-//! `cargo xtask demo`: all set-up, then the real model answers a question.
+//! `cargo xtask demo`: brings the model, which then answers a question.
+//!
+//! It runs on MLX where a GPU answers, and on the processor otherwise, so MLX need not be set up.
 
 use crate::error::Error;
 use crate::layout::Layout;
@@ -16,10 +18,9 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
-    setup::ensure(layout)?;
     model::ensure(layout)?;
     // Built as the tests are: a release build would take minutes of its own,
-    // and what computes is MLX, which is optimised either way.
+    // and what computes is optimised either way.
     say("Building the command `mlxengine` (minutes at first, with its dependencies)");
     let mut build = setup::cargo_with_mlx();
     build

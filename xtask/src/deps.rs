@@ -21,7 +21,7 @@ struct Layer {
 }
 
 /// From the lowest to the highest. Each crate of the workspace has its line.
-const LAYERS: [Layer; 14] = [
+const LAYERS: [Layer; 15] = [
     Layer {
         name: "engine-core",
         ours: &[],
@@ -78,10 +78,16 @@ const LAYERS: [Layer; 14] = [
         never: &["tokio", "reqwest"],
     },
     Layer {
+        name: "engine-cpu",
+        ours: &["engine-core", "engine-runtime", "model-arch", "model-files"],
+        never: &["tokio", "reqwest", "mlx-rs", "mlx-sys"],
+    },
+    Layer {
         name: "mlxengine",
         ours: &[
             "downloader",
             "engine-core",
+            "engine-cpu",
             "engine-mlx",
             "engine-mock",
             "engine-runtime",
@@ -97,6 +103,7 @@ const LAYERS: [Layer; 14] = [
         ours: &[
             "downloader",
             "engine-core",
+            "engine-cpu",
             "engine-mlx",
             "engine-mock",
             "engine-runtime",

@@ -20,6 +20,7 @@ mod prerequisites;
 mod process;
 mod progress;
 mod python;
+mod quality;
 mod setup;
 mod test;
 mod tidy;
@@ -50,7 +51,7 @@ enum Command {
     Model(model::Arguments),
     /// Set everything up, then run every test of the workspace.
     Test(test::Arguments),
-    /// Set everything up, then let the model answer a question.
+    /// Bring the small real model, then let it answer a question.
     Demo(demo::Arguments),
     /// Compare `engine-mlx` with mlx-lm, answer by answer.
     Parity(parity::Arguments),
@@ -58,6 +59,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Make a folder with which a machine without Rust runs and measures `engine-mlx`.
     Pack(pack::Arguments),
+    /// Compare engine-cpu's answers with those of MLX in f32.
+    Quality(quality::Arguments),
     /// Check that crates depend on each other only as the layers allow.
     Deps,
     /// Check the rules for files that no other tool knows.
@@ -88,6 +91,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Error> {
         Command::Parity(arguments) => parity::run(&layout, &arguments),
         Command::Bench(arguments) => bench::run(&layout, &arguments),
         Command::Pack(arguments) => pack::run(&layout, &arguments),
+        Command::Quality(arguments) => quality::run(&layout, &arguments),
         Command::Deps => deps::run(&layout),
         Command::Tidy => tidy::run(&layout),
     }

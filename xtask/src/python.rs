@@ -90,6 +90,15 @@ impl Python {
 
     /// Downloads a wheel into `folder` and checks its digest.
     pub(crate) fn download(&self, wheel: &Wheel, folder: &Path) -> Result<PathBuf, Error> {
+        self.fetch(wheel, "--only-binary", folder)
+    }
+
+    /// Downloads a source archive, likewise. What it would take to build it is looked at by pip.
+    pub(crate) fn download_source(&self, source: &Wheel, folder: &Path) -> Result<PathBuf, Error> {
+        self.fetch(source, "--no-binary", folder)
+    }
+
+    fn fetch(&self, wheel: &Wheel, form: &str, folder: &Path) -> Result<PathBuf, Error> {
         let step = progress::bytes(
             &format!("Downloading {} {}", wheel.project, wheel.version),
             wheel.bytes,
@@ -103,7 +112,7 @@ impl Python {
         let mut child = self
             .command()
             .args(["-m", "pip", "download", "--no-deps", "--no-input"])
-            .args(["--only-binary", ":all:", "--progress-bar", "off"])
+            .args([form, ":all:", "--progress-bar", "off"])
             .arg("--disable-pip-version-check")
             .arg("--dest")
             .arg(work.join("done"))
@@ -132,6 +141,32 @@ impl Python {
         let file = only_file(&work.join("done"))?;
         digest::check_file(&file, wheel.sha256)?;
         Ok(file)
+    }
+
+    /// Unpacks a source archive whose digest was checked.
+    pub(crate) fn unpack_archive(&self, archive: &Path, folder: &Path) -> Result<(), Error> {
+        process::run_quietly(
+            self.command()
+                .args(["-m", "tarfile", "-e"])
+                .args([archive, folder]),
+        )
+        .map(drop)
+    }
+
+    /// Installs programs, pinned with their digests, and says in which folder they are.
+    pub(crate) fn tools(&self, requirements: &str, folder: &Path) -> Result<PathBuf, Error> {
+        process::run_quietly(self.command().args(["-m", "venv"]).arg(folder))?;
+        let list = folder.join("requirements.txt");
+        fs::write(&list, requirements).map_err(|e| Error::io("write", &list, e))?;
+        let programs = folder.join("bin");
+        process::run_quietly(
+            Command::new(programs.join("python"))
+                .args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-input"])
+                .args(["--only-binary", ":all:", "--require-hashes"])
+                .args(["--disable-pip-version-check", "--requirement"])
+                .arg(&list),
+        )?;
+        Ok(programs)
     }
 
     /// Unpacks a wheel. Python's `zipfile` keeps every file inside `folder`.

@@ -33,6 +33,19 @@ pub enum Availability {
     },
 }
 
+/// How well a backend suits the machine that it runs on, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Suitability {
+    /// It computes on a GPU or another accelerator.
+    Accelerated,
+    /// It is made for the processor.
+    Native,
+    /// It is correct here, but made for other devices, and slow.
+    Fallback,
+}
+
 /// A way to run models: MLX, the mock, yours.
 ///
 /// Say what it is, whether it can run here, and load. A backend author implements this together
@@ -43,6 +56,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Whether [`Backend::load`] can work at all. Cheap enough to ask at start-up.
     fn availability(&self) -> Availability;
+
+    /// How well it suits this machine, for an automatic choice among backends that are ready. Cheap
+    /// enough to ask at start-up.
+    fn suitability(&self) -> Suitability {
+        Suitability::Native
+    }
 
     /// Loads a model from this machine's disk.
     ///

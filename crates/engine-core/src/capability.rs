@@ -70,6 +70,10 @@ fields! {
     MaxConcurrent = "max_concurrent",
     /// [`LoadOptions::cache_limit_bytes`](crate::LoadOptions::cache_limit_bytes).
     CacheLimitBytes = "cache_limit_bytes",
+    /// [`LoadOptions::threads`](crate::LoadOptions::threads).
+    Threads = "threads",
+    /// [`LoadOptions::kv_type`](crate::LoadOptions::kv_type).
+    KvType = "kv_type",
     /// [`ModelConfiguration::name`](crate::ModelConfiguration::name).
     Name = "name",
     /// [`ModelConfiguration::path`](crate::ModelConfiguration::path).

@@ -16,7 +16,7 @@ mod params;
 mod progress;
 mod request;
 
-pub use backend::{Availability, Backend, BackendInfo};
+pub use backend::{Availability, Backend, BackendInfo, Suitability};
 pub use capability::{Capabilities, Field, FieldSet};
 pub use chat::{Message, Role};
 pub use configuration::{KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization};
@@ -24,7 +24,7 @@ pub use engine::{Engine, EngineInfo, GenerationStream};
 pub use engine_ext::{Completion, EngineExt, TextStream};
 pub use error::{Error, Result, Source};
 pub use event::{FinishReason, GenerationEvent, GenerationSummary, Timings, Usage};
-pub use load::{ComputeType, DeviceChoice, LoadOptions, LoadRequest};
+pub use load::{ComputeType, DeviceChoice, KvType, LoadOptions, LoadRequest};
 pub use logits::Logits;
 pub use memory::MemoryReport;
 pub use model::{

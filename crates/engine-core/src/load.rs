@@ -40,6 +40,20 @@ pub enum ComputeType {
     Bf16,
 }
 
+/// The number type of the KV cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum KvType {
+    /// The backend's default.
+    #[default]
+    Auto,
+    /// 16-bit floating point.
+    F16,
+    /// 8-bit integers with a scale for each head's key and value.
+    Q8,
+}
+
 /// Settings of one load.
 ///
 /// A backend honours every field that is set, or refuses with [`Error::Unsupported`].
@@ -59,7 +73,14 @@ pub struct LoadOptions {
     pub max_concurrent: Option<u32>,
     /// The most memory that the backend's allocator keeps for reuse, in bytes.
     pub cache_limit_bytes: Option<u64>,
+    /// Threads that compute, from 1 to 1024, where the processor does.
+    pub threads: Option<u32>,
+    /// What the KV cache stores its numbers in.
+    pub kv_type: KvType,
 }
+
+/// More threads than any processor has use for.
+const MOST_THREADS: u32 = 1024;
 
 impl LoadOptions {
     /// The fields that ask for something.
@@ -71,6 +92,8 @@ impl LoadOptions {
             (Field::PrefillChunk, self.prefill_chunk.is_some()),
             (Field::MaxConcurrent, self.max_concurrent.is_some()),
             (Field::CacheLimitBytes, self.cache_limit_bytes.is_some()),
+            (Field::Threads, self.threads.is_some()),
+            (Field::KvType, self.kv_type != KvType::Auto),
         ];
         asked
             .into_iter()
@@ -95,6 +118,15 @@ impl LoadOptions {
                     expected: Cow::Borrowed("a whole number, at least 1"),
                 });
             }
+        }
+        if let Some(threads) = self.threads
+            && !(1..=MOST_THREADS).contains(&threads)
+        {
+            return Err(Error::InvalidParameter {
+                field: Field::Threads,
+                value: threads.to_string(),
+                expected: Cow::Owned(format!("a whole number from 1 to {MOST_THREADS}")),
+            });
         }
         match self
             .fields_set()

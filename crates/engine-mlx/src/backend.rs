@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Engine, Error, Field, FieldSet, LoadRequest,
-    Progress, Result,
+    Progress, Result, Suitability,
 };
 
 /// The backend's name.
@@ -47,6 +47,14 @@ impl Backend for MlxBackend {
         availability()
     }
 
+    fn suitability(&self) -> Suitability {
+        if computes_on_gpu() {
+            Suitability::Accelerated
+        } else {
+            Suitability::Fallback
+        }
+    }
+
     fn load(&self, request: LoadRequest, progress: Progress) -> BoxFuture<Result<Arc<dyn Engine>>> {
         match availability() {
             Availability::Ready { .. } => load(request, progress),
@@ -73,7 +81,7 @@ fn refuse(reason: String) -> BoxFuture<Result<Arc<dyn Engine>>> {
 }
 
 #[cfg(any(target_vendor = "apple", mlx_runtime))]
-use with_mlx::{availability, load, version};
+use with_mlx::{availability, computes_on_gpu, load, version};
 
 #[cfg(any(target_vendor = "apple", mlx_runtime))]
 mod with_mlx {
@@ -81,7 +89,7 @@ mod with_mlx {
 
     use super::{Arc, BoxFuture, Engine, LOAD_OPTIONS, LoadRequest, NAME, Progress, Result};
     use crate::mlx::load_with_text;
-    pub(super) use crate::mlx::{availability, version};
+    pub(super) use crate::mlx::{availability, computes_on_gpu, version};
 
     pub(super) fn load(
         request: LoadRequest,
@@ -98,7 +106,7 @@ mod with_mlx {
 }
 
 #[cfg(not(any(target_vendor = "apple", mlx_runtime)))]
-use without_mlx::{availability, load, version};
+use without_mlx::{availability, computes_on_gpu, load, version};
 
 #[cfg(not(any(target_vendor = "apple", mlx_runtime)))]
 mod without_mlx {
@@ -113,6 +121,10 @@ mod without_mlx {
         Availability::Unavailable {
             reason: REASON.to_owned(),
         }
+    }
+
+    pub(super) fn computes_on_gpu() -> bool {
+        false
     }
 
     pub(super) fn load(_: LoadRequest, _: Progress) -> BoxFuture<Result<Arc<dyn Engine>>> {

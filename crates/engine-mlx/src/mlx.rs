@@ -34,6 +34,6 @@ mod stream_pool;
 mod swiglu;
 mod upload;
 
-pub(crate) use device::{availability, version};
+pub(crate) use device::{availability, computes_on_gpu, version};
 pub use model::MlxModel;
 pub(crate) use open::load_with_text;

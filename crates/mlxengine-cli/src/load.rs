@@ -44,6 +44,7 @@ pub(crate) async fn load(
     load = match args.backend {
         BackendName::Auto => load,
         BackendName::Mlx => load.backend(BackendPolicy::require("mlx")),
+        BackendName::Cpu => load.backend(BackendPolicy::require("cpu")),
         BackendName::Mock => load.with_backend(Arc::new(mock(args)?)),
     };
     let bar = if quiet { None } else { progress_bar() };

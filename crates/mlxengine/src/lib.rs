@@ -14,10 +14,12 @@ pub use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Capabilities, Completion, ComputeType,
     DeviceChoice, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
     GenerateParams, GenerateRequest, GenerationEvent, GenerationStream, GenerationSummary,
-    KvCacheShape, Leniency, LoadOptions, LoadProgress, LoadStage, MemoryEstimate, MemoryReport,
-    Message, ModelConfiguration, ModelInfo, Prompt, Quantization, Result, Role, TextStream,
-    Timings, TokenId, Usage,
+    KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage, MemoryEstimate,
+    MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, Quantization, Result, Role,
+    Suitability, TextStream, Timings, TokenId, Usage,
 };
+#[cfg(feature = "cpu")]
+pub use engine_cpu::CpuBackend;
 #[cfg(feature = "mlx")]
 pub use engine_mlx::MlxBackend;
 #[cfg(feature = "mock")]

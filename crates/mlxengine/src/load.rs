@@ -116,7 +116,10 @@ impl IntoFuture for Load {
             } = self;
             configuration.validate()?;
             let backend = match choice {
-                Choice::Policy(policy) => policy::choose(&policy, crate::backends())?,
+                Choice::Policy(policy) => {
+                    let device = configuration.load.device;
+                    policy::choose(&policy, crate::backends(), device)?
+                }
                 Choice::Given(backend) => {
                     policy::check(backend.as_ref())?;
                     backend

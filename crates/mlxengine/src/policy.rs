@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine_core::{Availability, Backend, Error, Result};
+use engine_core::{Availability, Backend, DeviceChoice, Error, Result, Suitability};
 
 /// How a backend is chosen.
 ///
@@ -11,8 +11,8 @@ use engine_core::{Availability, Backend, Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendPolicy {
-    /// The first real backend that can run here: MLX, on Metal or CUDA where one answers and on the
-    /// CPU otherwise. Never a simulation.
+    /// The real backend that suits this machine best: MLX where Metal or CUDA answers, otherwise the
+    /// one for the processor. A device that the load options ask for counts. Never a simulation.
     #[default]
     Auto,
     /// The built-in backend of this name and no other; `"mock"` included.
@@ -30,30 +30,48 @@ impl BackendPolicy {
     }
 }
 
-/// The backends built into this program, best first.
+/// The backends built into this program.
 ///
 /// Ask each for its [`Backend::info`] and its [`Backend::availability`].
 pub fn backends() -> Vec<Arc<dyn Backend>> {
     vec![
         #[cfg(feature = "mlx")]
         Arc::new(engine_mlx::MlxBackend::new()),
+        #[cfg(feature = "cpu")]
+        Arc::new(engine_cpu::CpuBackend::new()),
         #[cfg(feature = "mock")]
         Arc::new(engine_mock::MockBackend::default()),
     ]
 }
 
-/// The names of all backends that some build has, best first.
-const KNOWN: [&str; 2] = ["mlx", "mock"];
+/// The names of all backends that some build has.
+const KNOWN: [&str; 3] = ["mlx", "cpu", "mock"];
 
-/// Picks among the backends given, best first.
+/// Picks among the backends given, for a device that was asked for.
 pub(crate) fn choose(
     policy: &BackendPolicy,
-    backends: Vec<Arc<dyn Backend>>,
+    mut backends: Vec<Arc<dyn Backend>>,
+    device: DeviceChoice,
 ) -> Result<Arc<dyn Backend>> {
-    match policy {
-        BackendPolicy::Require(name) => require(name, backends),
-        BackendPolicy::Auto => first_ready(backends, false),
-        BackendPolicy::AllowSimulation => first_ready(backends, true),
+    if let BackendPolicy::Require(name) = policy {
+        return require(name, backends);
+    }
+    // Those that suit alike stay in order.
+    backends.sort_by_cached_key(|backend| rank(backend.suitability(), device));
+    first_ready(backends, *policy == BackendPolicy::AllowSimulation)
+}
+
+/// Lower is better.
+fn rank(suitability: Suitability, device: DeviceChoice) -> u8 {
+    let for_processor = matches!(device, DeviceChoice::Cpu);
+    // Where a GPU is asked for and none answers, the backend that knows GPUs says why.
+    let for_gpu = matches!(device, DeviceChoice::Metal | DeviceChoice::Cuda);
+    match suitability {
+        Suitability::Accelerated if for_processor => 2,
+        Suitability::Accelerated => 0,
+        Suitability::Fallback if for_gpu => 1,
+        Suitability::Native => 2 - u8::from(for_processor),
+        _ => 3,
     }
 }
 
@@ -83,7 +101,7 @@ fn first_ready(backends: Vec<Arc<dyn Backend>>, simulate: bool) -> Result<Arc<dy
         }
     }
     if refusals.0.is_empty() {
-        refusals.push("mlx".to_owned(), left_out("mlx"));
+        refusals.push("cpu".to_owned(), left_out("cpu"));
     }
     if simulate {
         for backend in simulated {

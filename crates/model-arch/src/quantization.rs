@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::{ArchError, config::Config, error::quote};
 
-/// What MLX's affine kernels take.
+/// What MLX's affine kernels take, and groups of 16, which GGML has.
 const BITS: [u32; 6] = [2, 3, 4, 5, 6, 8];
-const GROUP_SIZES: [u32; 3] = [32, 64, 128];
+const GROUP_SIZES: [u32; 4] = [16, 32, 64, 128];
 /// What MLX takes for a module whose entry leaves it open.
 const DEFAULT: Affine = Affine {
     group_size: 64,
@@ -20,7 +20,7 @@ const DEFAULT: Affine = Affine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Affine {
-    /// Weights in a group: 32, 64 or 128.
+    /// Weights in a group: 16, 32, 64 or 128. MLX has no kernels for 16.
     pub group_size: u32,
     /// Bits of a weight: 2, 3, 4, 5, 6 or 8.
     pub bits: u32,
@@ -141,7 +141,7 @@ fn check(object: &Config<'_>, affine: Affine) -> Result<(), ArchError> {
         return Err(object.invalid("bits", &affine.bits.into(), "2, 3, 4, 5, 6 or 8"));
     }
     if !GROUP_SIZES.contains(&affine.group_size) {
-        return Err(object.invalid("group_size", &affine.group_size.into(), "32, 64 or 128"));
+        return Err(object.invalid("group_size", &affine.group_size.into(), "16, 32, 64 or 128"));
     }
     Ok(())
 }

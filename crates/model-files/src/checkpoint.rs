@@ -148,13 +148,13 @@ impl Checkpoint {
     /// A tensor with its data.
     ///
     /// Safetensors, and unquantized GGUF tensors, are borrowed from the mapped file. Blocks are
-    /// repacked at each call. The tensor's own `info` counts: scales and biases of `Q4_0` and `Q8_0`
+    /// repacked at each call. The tensor's own `info` counts: scales and biases of `Q4_0`, `Q5_0` and `Q8_0`
     /// blocks are listed as f16, and are f32 if one of the tensor's biases exceeds f16's range.
     ///
     /// # Errors
     ///
     /// [`FilesError::TensorNotFound`]; [`FilesError::UnsupportedTensorType`] for GGML types
-    /// other than F32, F16, BF16, `Q4_0`, `Q4_1` and `Q8_0`; [`FilesError::Malformed`] if a block's
+    /// other than F32, F16, BF16, `Q4_0`, `Q4_1`, `Q5_0`, `Q5_1`, `Q8_0` and `Q2_K` to `Q6_K`; [`FilesError::Malformed`] if a block's
     /// scale is not a finite number.
     pub fn read(&self, name: &str) -> Result<Tensor<'_>, FilesError> {
         let info = self.info(name).ok_or_else(|| FilesError::TensorNotFound {
@@ -164,6 +164,17 @@ impl Checkpoint {
         match &self.weights {
             Weights::Safetensors(folder) => folder.read(info),
             Weights::Gguf(view) => view.read(info),
+        }
+    }
+
+    /// Takes a tensor out of this process's memory, if the system knows how.
+    ///
+    /// For those who copy the weights as they read them and would otherwise hold them twice. The
+    /// tensor can be read again.
+    pub fn release(&self, name: &str) {
+        match &self.weights {
+            Weights::Safetensors(folder) => folder.release(name),
+            Weights::Gguf(view) => view.release(name),
         }
     }
 

@@ -142,7 +142,7 @@ impl FilesError {
                 "check that the configuration and the weights belong to the same model".into()
             }
             Self::UnsupportedTensorType { .. } => {
-                "use a file whose tensors are F32, F16, BF16, Q4_0, Q4_1 or Q8_0".into()
+                "use a file whose tensors are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K".into()
             }
             Self::Unsupported { .. } => {
                 "use the model's safetensors folder, or another model".into()

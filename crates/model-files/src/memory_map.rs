@@ -1,6 +1,10 @@
 //! A file mapped into memory for reading: the crate's one place that needs `unsafe`.
 
-use std::{fs::File, ops::Deref, path::Path};
+use std::{
+    fs::File,
+    ops::{Deref, Range},
+    path::Path,
+};
 
 use crate::FilesError;
 
@@ -29,6 +33,28 @@ impl MemoryMap {
         let map = unsafe { memmap2::Mmap::map(&file) };
         map.map(Self)
             .map_err(|error| FilesError::io("map", path, error))
+    }
+}
+
+impl MemoryMap {
+    /// Takes pages that lie wholly in `range` out of this process's memory. The file still has them,
+    /// and they are read again when they are touched.
+    pub(crate) fn release(&self, range: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        {
+            // Pages on both edges may hold other tensors; taking them out only costs reading them
+            // again, so the system's own rounding may do as it likes.
+            let len = range.end.min(self.0.len()).saturating_sub(range.start);
+            #[expect(unsafe_code, reason = "the advice is unsafe for other kinds of maps")]
+            // SAFETY: the map is of a file and read-only, so that a page that is dropped comes
+            // back with the file's content.
+            let _ = unsafe {
+                self.0
+                    .unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, len)
+            };
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = range;
     }
 }
 

@@ -96,6 +96,15 @@ impl SafetensorsFolder {
         Ok((opened, infos))
     }
 
+    /// See [`Checkpoint::release`](crate::Checkpoint::release).
+    pub(crate) fn release(&self, name: &str) {
+        if let Some((shard, range)) = self.places.get(name)
+            && let Some(shard) = self.shards.get(*shard)
+        {
+            shard.release(range.clone());
+        }
+    }
+
     /// A tensor, borrowed from the mapped file.
     pub(crate) fn read(&self, info: &TensorInfo) -> Result<Tensor<'_>, FilesError> {
         self.places

@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::layout::{self, Layout};
 use crate::{process, progress};
 
-use super::median;
+use super::figures::median;
+use super::unreadable;
 
 const REPO: (&str, &str) = ("test", "model");
 /// The most memory that the downloader may take, whatever the file's size.
@@ -350,13 +351,6 @@ fn table(figures: &[Figure]) -> String {
         ));
     }
     lines.join("\n")
-}
-
-fn unreadable(error: &serde_json::Error) -> Error {
-    Error::Failed {
-        program: "cargo xtask bench download".to_owned(),
-        detail: format!("a figure can't be read: {error}"),
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use crate::model::{self, Form};
 use crate::oracle::Oracle;
 use crate::{process, progress, setup};
 
-use super::median;
+use super::figures::median;
+use super::unreadable;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -241,13 +242,6 @@ fn table(figures: &[Figure]) -> String {
         )
     }));
     lines.join("\n")
-}
-
-fn unreadable(error: &serde_json::Error) -> Error {
-    Error::Failed {
-        program: "cargo xtask bench mlx-cpu".to_owned(),
-        detail: format!("a figure can't be read: {error}"),
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! `cargo xtask bench`: speed against a peer, side by side in one run, as medians.
 
+mod cpu;
 mod download;
+mod figures;
+mod llama;
 pub(crate) mod mlx;
 mod mlx_cpu;
+mod random_model;
 
 use crate::error::Error;
 use crate::layout::Layout;
@@ -17,6 +21,8 @@ pub(crate) struct Arguments {
 /// What is measured.
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// The processor: engine-cpu against llama.cpp, built here from its source.
+    Cpu(cpu::Arguments),
     /// Fetching a model, against Python's `huggingface_hub` and `hf-hub`.
     Download(download::Arguments),
     /// `engine-mlx` against mlx-lm, on MLX's CPU device and the small test model.
@@ -28,30 +34,17 @@ enum What {
 /// Runs the command.
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     match &arguments.what {
+        What::Cpu(arguments) => cpu::run(layout, arguments),
         What::Download(arguments) => download::run(layout, arguments),
         What::MlxCpu(arguments) => mlx_cpu::run(layout, arguments),
         What::Mlx(arguments) => mlx::run(layout, arguments),
     }
 }
 
-fn median(runs: &[f64]) -> f64 {
-    let mut sorted = runs.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    } else {
-        sorted[middle]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+/// Something that a benchmark read and can't make sense of.
+fn unreadable(error: &serde_json::Error) -> Error {
+    Error::Failed {
+        program: "cargo xtask bench".to_owned(),
+        detail: format!("a figure can't be read: {error}"),
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use engine_core::{
-    ComputeType, DeviceChoice, Error, Field, FieldSet, LoadOptions, LoadProgress, LoadRequest,
-    LoadStage, Progress,
+    ComputeType, DeviceChoice, Error, Field, FieldSet, KvType, LoadOptions, LoadProgress,
+    LoadRequest, LoadStage, Progress,
 };
 
 #[test]
@@ -31,8 +31,10 @@ fn every_option_counts_as_set() {
         prefill_chunk: Some(1),
         max_concurrent: Some(1),
         cache_limit_bytes: Some(0),
+        threads: Some(1),
+        kv_type: KvType::F16,
     };
-    assert_eq!(options.fields_set().iter().count(), 6);
+    assert_eq!(options.fields_set().iter().count(), 8);
     assert_eq!(LoadOptions::default().fields_set(), FieldSet::NONE);
 }
 
@@ -49,6 +51,10 @@ fn zero_is_out_of_range() {
         },
         LoadOptions {
             max_concurrent: Some(0),
+            ..LoadOptions::default()
+        },
+        LoadOptions {
+            threads: Some(0),
             ..LoadOptions::default()
         },
     ];

@@ -130,6 +130,11 @@ pub(crate) fn version() -> String {
     ffi::version().unwrap_or_else(|| "unknown".to_owned())
 }
 
+/// Whether the device that is taken by default is a GPU.
+pub(crate) fn computes_on_gpu() -> bool {
+    ffi::gpu_is_available()
+}
+
 /// Whether MLX works here, and on which device.
 pub(crate) fn availability() -> Availability {
     if let Err(error) = ffi::install_error_handler() {

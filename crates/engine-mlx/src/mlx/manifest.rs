@@ -6,7 +6,10 @@ use engine_core::{Error, Result};
 use model_arch::{Affine, DecoderSpec, TensorSpec};
 use model_files::{Checkpoint, Dtype, TensorInfo};
 
-use super::compute::Compute;
+use super::{compute::Compute, file_errors::unsupported};
+
+/// MLX has kernels for groups of this many weights, and for larger ones.
+const SMALLEST_GROUP: usize = 32;
 
 /// How a tensor of the spec lies in the checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +186,12 @@ fn packed(checkpoint: &Checkpoint, tensor: &TensorSpec, affine: Affine) -> Resul
     // The outputs, and before them the experts if there are any.
     let with_columns = |columns: usize| [outer, &[columns]].concat();
     let (bits, group_size) = (affine.bits as usize, affine.group_size as usize);
+    if group_size < SMALLEST_GROUP {
+        return Err(unsupported(format!(
+            "the tensor {} has groups of {group_size} weights, for which MLX has no kernels",
+            tensor.name
+        )));
+    }
     let info = required(checkpoint, &tensor.name)?;
     if inputs % group_size != 0 {
         return Err(invalid(

@@ -8,8 +8,8 @@ use std::{
 };
 
 use engine_core::{
-    Availability, Backend, ComputeType, DeviceChoice, Error, Field, GenerateParams, LoadOptions,
-    LoadRequest, Progress,
+    Availability, Backend, ComputeType, DeviceChoice, Error, Field, GenerateParams, KvType,
+    LoadOptions, LoadRequest, Progress,
 };
 use engine_mock::{MockBackend, Script};
 use futures_executor::block_on;
@@ -68,6 +68,20 @@ fn load_options_that_mean_nothing_here_are_refused_by_name() {
                 ..unused()
             },
             Field::CacheLimitBytes,
+        ),
+        (
+            LoadOptions {
+                threads: Some(1),
+                ..unused()
+            },
+            Field::Threads,
+        ),
+        (
+            LoadOptions {
+                kv_type: KvType::Q8,
+                ..unused()
+            },
+            Field::KvType,
         ),
     ] {
         let request = LoadRequest::new("models/mock").with_options(options);

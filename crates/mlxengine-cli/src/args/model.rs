@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use mlxengine::{ComputeType, DeviceChoice, LoadOptions};
+use mlxengine::{ComputeType, DeviceChoice, KvType, LoadOptions};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
@@ -35,6 +35,14 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "N")]
     context: Option<u32>,
 
+    /// Threads that compute, where the processor does [default: physical cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+
+    /// The number type of the KV cache
+    #[arg(long, value_enum, default_value_t = Kv::Auto)]
+    kv_type: Kv,
+
     /// The mock's answer; with --backend mock only
     #[arg(long, value_name = "TEXT")]
     pub(crate) mock_reply: Option<String>,
@@ -55,6 +63,8 @@ impl ModelArgs {
             device: self.device.into(),
             compute: self.compute.into(),
             context_length: self.context,
+            threads: self.threads,
+            kv_type: self.kv_type.into(),
             ..LoadOptions::default()
         }
     }
@@ -64,6 +74,7 @@ impl ModelArgs {
 pub(crate) enum BackendName {
     Auto,
     Mlx,
+    Cpu,
     Mock,
 }
 
@@ -105,6 +116,24 @@ impl From<Compute> for ComputeType {
             Compute::F32 => Self::F32,
             Compute::F16 => Self::F16,
             Compute::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kv {
+    Auto,
+    F16,
+    /// 8-bit integers: half the memory of f16
+    Q8,
+}
+
+impl From<Kv> for KvType {
+    fn from(kv: Kv) -> Self {
+        match kv {
+            Kv::Auto => Self::Auto,
+            Kv::F16 => Self::F16,
+            Kv::Q8 => Self::Q8,
         }
     }
 }

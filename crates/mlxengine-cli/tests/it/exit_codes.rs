@@ -51,7 +51,7 @@ fn an_option_that_the_backend_lacks_is_4() {
 
 #[test]
 fn a_model_that_cannot_be_loaded_is_3() {
-    for backend in ["mlx", "auto"] {
+    for backend in ["mlx", "cpu", "auto"] {
         let arguments = [
             "generate",
             "--backend",

@@ -6,7 +6,8 @@ use std::{
 };
 
 use engine_core::{
-    Availability, Backend, BackendInfo, BoxFuture, Engine, Error, LoadRequest, Progress, Result,
+    Availability, Backend, BackendInfo, BoxFuture, DeviceChoice, Engine, Error, LoadRequest,
+    Progress, Result, Suitability,
 };
 
 use super::{BackendPolicy, choose};
@@ -16,6 +17,7 @@ struct Fake {
     name: &'static str,
     refuses: Option<&'static str>,
     simulated: bool,
+    suitability: Suitability,
 }
 
 impl Backend for Fake {
@@ -38,6 +40,10 @@ impl Backend for Fake {
         }
     }
 
+    fn suitability(&self) -> Suitability {
+        self.suitability
+    }
+
     fn load(&self, _: LoadRequest, _: Progress) -> BoxFuture<Result<Arc<dyn Engine>>> {
         Box::pin(async {
             Err(Error::ModelNotFound {
@@ -48,10 +54,19 @@ impl Backend for Fake {
 }
 
 fn real(name: &'static str, refuses: Option<&'static str>) -> Arc<dyn Backend> {
+    suiting(name, refuses, Suitability::Native)
+}
+
+fn suiting(
+    name: &'static str,
+    refuses: Option<&'static str>,
+    suitability: Suitability,
+) -> Arc<dyn Backend> {
     Arc::new(Fake {
         name,
         refuses,
         simulated: false,
+        suitability,
     })
 }
 
@@ -60,11 +75,12 @@ fn mock() -> Arc<dyn Backend> {
         name: "mock",
         refuses: None,
         simulated: true,
+        suitability: Suitability::Native,
     })
 }
 
 fn chosen(policy: &BackendPolicy, backends: Vec<Arc<dyn Backend>>) -> Result<String> {
-    choose(policy, backends).map(|backend| backend.info().name)
+    choose(policy, backends, DeviceChoice::Auto).map(|backend| backend.info().name)
 }
 
 #[test]
@@ -76,6 +92,32 @@ fn auto_takes_the_first_real_backend_that_can_run() {
         real("other", None),
     ];
     assert_eq!(chosen(&BackendPolicy::Auto, backends).unwrap(), "cpu");
+}
+
+#[test]
+fn auto_takes_a_gpu_first_and_the_processors_own_backend_before_a_fallback() {
+    use DeviceChoice::{Auto, Cpu, Cuda, Metal};
+    let mlx_on = |suitability| vec![suiting("mlx", None, suitability), real("cpu", None), mock()];
+    for (suitability, device, expected) in [
+        (Suitability::Accelerated, Auto, "mlx"),
+        (Suitability::Accelerated, Metal, "mlx"),
+        (Suitability::Accelerated, Cpu, "cpu"),
+        (Suitability::Fallback, Auto, "cpu"),
+        (Suitability::Fallback, Cpu, "cpu"),
+        (Suitability::Fallback, Cuda, "mlx"),
+    ] {
+        let backend = choose(&BackendPolicy::Auto, mlx_on(suitability), device).unwrap();
+        assert_eq!(backend.info().name, expected, "{suitability:?}, {device:?}");
+    }
+}
+
+#[test]
+fn a_gpu_that_does_not_answer_leaves_the_processor() {
+    let mlx = || suiting("mlx", Some("not linked"), Suitability::Fallback);
+    for policy in [BackendPolicy::Auto, BackendPolicy::AllowSimulation] {
+        let backends = vec![mlx(), real("cpu", None), mock()];
+        assert_eq!(chosen(&policy, backends).unwrap(), "cpu");
+    }
 }
 
 #[test]
@@ -109,7 +151,7 @@ fn one_refusal_is_passed_on_as_it_is() {
 fn a_build_without_real_backends_says_what_it_leaves_out() {
     let error = chosen(&BackendPolicy::Auto, vec![mock()]).unwrap_err();
     assert!(
-        error.to_string().contains("enable the feature `mlx`"),
+        error.to_string().contains("enable the feature `cpu`"),
         "{error}"
     );
 }

@@ -222,15 +222,19 @@ fn nothing_is_loaded_before_it_is_awaited() {
 }
 
 #[test]
-fn the_built_in_backends_are_listed_best_first() {
+fn the_built_in_backends_are_those_of_the_features() {
     let names: Vec<String> = backends()
         .iter()
         .map(|backend| backend.info().name)
         .collect();
-    let expected: &[&str] = if cfg!(feature = "mlx") {
-        &["mlx", "mock"]
-    } else {
-        &["mock"]
-    };
+    let features = [
+        ("mlx", cfg!(feature = "mlx")),
+        ("cpu", cfg!(feature = "cpu")),
+        ("mock", cfg!(feature = "mock")),
+    ];
+    let expected: Vec<&str> = features
+        .into_iter()
+        .filter_map(|(name, built)| built.then_some(name))
+        .collect();
     assert_eq!(names, expected);
 }

@@ -59,6 +59,13 @@ impl GgufFile {
         self.header.tensor(name)
     }
 
+    /// Takes a tensor's blocks out of this process's memory until they are read again.
+    pub(crate) fn release(&self, tensor: &GgufTensor) {
+        if let Some(range) = tensor.range.clone() {
+            self.map.release(range);
+        }
+    }
+
     /// The blocks of one of this file's tensors, as they are stored.
     ///
     /// # Errors

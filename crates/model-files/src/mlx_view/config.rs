@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value, json};
 
 use super::{
-    affine::GROUP_SIZE,
+    affine::Blocks,
     keys::{Keys, object},
 };
 use crate::{
@@ -132,7 +132,7 @@ impl Hyperparameters {
         &self,
         file: &GgufFile,
         tensors: &BTreeMap<String, TensorInfo>,
-        quantized: &BTreeMap<String, usize>,
+        quantized: &BTreeMap<String, Blocks>,
     ) -> Result<Map<String, Value>, FilesError> {
         let vocab_size = file
             .tensor("token_embd.weight")
@@ -229,25 +229,26 @@ pub(super) fn generation_config(metadata: &BTreeMap<String, MetadataValue>) -> M
 /// mlx-lm's `quantization`: what most modules have, and by name those that differ.
 fn quantization(
     tensors: &BTreeMap<String, TensorInfo>,
-    quantized: &BTreeMap<String, usize>,
+    quantized: &BTreeMap<String, Blocks>,
 ) -> Option<Value> {
-    let mut votes: HashMap<usize, usize> = HashMap::new();
-    for bits in quantized.values() {
-        *votes.entry(*bits).or_default() += 1;
+    let form = |blocks: &Blocks| (blocks.bits(), blocks.group_size());
+    let in_words = |(bits, group)| json!({ "group_size": group, "bits": bits, "mode": "affine" });
+    let mut votes: HashMap<(usize, usize), usize> = HashMap::new();
+    for blocks in quantized.values() {
+        *votes.entry(form(blocks)).or_default() += 1;
     }
     let (default, _) = votes
         .into_iter()
-        .max_by_key(|(bits, votes)| (*votes, *bits))?;
-    let mut map = object(json!({ "group_size": GROUP_SIZE, "bits": default, "mode": "affine" }));
+        .max_by_key(|(form, votes)| (*votes, *form))?;
+    let mut map = object(in_words(default));
     for info in tensors.values() {
         let Some(module) = info.name.strip_suffix(".weight") else {
             continue;
         };
         match quantized.get(module) {
-            Some(bits) if *bits == default => {}
-            Some(bits) => {
-                let own = json!({ "group_size": GROUP_SIZE, "bits": bits, "mode": "affine" });
-                map.insert(module.to_owned(), own);
+            Some(blocks) if form(blocks) == default => {}
+            Some(blocks) => {
+                map.insert(module.to_owned(), in_words(form(blocks)));
             }
             // Norms are vectors and never quantized, so only matrices need to say that they are not.
             None if info.shape.len() == 2 => {

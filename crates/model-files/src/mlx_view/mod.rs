@@ -86,7 +86,7 @@ impl MlxView {
         source: usize,
         parameters: &Hyperparameters,
         tensors: &mut BTreeMap<String, TensorInfo>,
-        quantized: &mut BTreeMap<String, usize>,
+        quantized: &mut BTreeMap<String, Blocks>,
     ) -> Result<(), FilesError> {
         let tensor = &self.file.tensors()[source];
         let (name, order) =
@@ -105,19 +105,24 @@ impl MlxView {
         let blocks = Blocks::of(tensor.kind).zip(name.strip_suffix(".weight"));
         let parts =
             if let (Some((blocks, module)), &[rows, columns]) = (blocks, tensor.shape.as_slice()) {
-                quantized.insert(module.to_owned(), blocks.bits());
-                let groups = vec![rows, columns / affine::GROUP_SIZE];
+                quantized.insert(module.to_owned(), blocks);
+                let groups = vec![rows, columns / blocks.group_size()];
                 let words = vec![rows, columns * blocks.bits() / 32];
                 let named = |part| format!("{module}.{part}");
+                let numbers = if blocks.is_wide() {
+                    Dtype::F32
+                } else {
+                    Dtype::F16
+                };
                 vec![
                     (named("weight"), words, Dtype::U32, Part::Weights(blocks)),
                     (
                         named("scales"),
                         groups.clone(),
-                        Dtype::F16,
+                        numbers,
                         Part::Scales(blocks),
                     ),
-                    (named("biases"), groups, Dtype::F16, Part::Biases(blocks)),
+                    (named("biases"), groups, numbers, Part::Biases(blocks)),
                 ]
             } else {
                 let (dtype, part) = match tensor.kind {
@@ -215,6 +220,15 @@ impl MlxView {
             }
         };
         Ok(Tensor { info, data })
+    }
+
+    /// See [`Checkpoint::release`](crate::Checkpoint::release).
+    pub(crate) fn release(&self, name: &str) {
+        if let Some(recipe) = self.recipes.get(name)
+            && let Some(tensor) = self.file.tensors().get(recipe.source)
+        {
+            self.file.release(tensor);
+        }
     }
 
     /// The tensor's description as [`MlxView::read`] will give it.

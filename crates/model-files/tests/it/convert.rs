@@ -156,7 +156,7 @@ fn a_failure_leaves_nothing_behind() {
     let mut unreadable = small_gguf("llama");
     unreadable.tensor(
         "blk.0.ffn_up.weight",
-        TensorBytes::new(6, &[INNER, HIDDEN], vec![0; INNER * HIDDEN / 32 * 22]),
+        TensorBytes::new(20, &[INNER, HIDDEN], vec![0; INNER * HIDDEN / 32 * 18]),
     );
     let mut not_finite = small_gguf("llama");
     not_finite.tensor(

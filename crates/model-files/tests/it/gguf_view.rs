@@ -203,19 +203,19 @@ fn other_types_are_listed_and_named_when_read() {
     let mut gguf = small_gguf("llama");
     gguf.tensor(
         "blk.0.ffn_up.weight",
-        TensorBytes::new(6, &[INNER, HIDDEN], vec![0; INNER * 2 * 22]),
+        TensorBytes::new(20, &[INNER, HIDDEN], vec![0; INNER * 2 * 18]),
     );
     let (_folder, path) = gguf_file(&gguf.build());
     let checkpoint = Checkpoint::open(&path).unwrap();
     let info = checkpoint
         .info("model.layers.0.mlp.up_proj.weight")
         .unwrap();
-    assert_eq!(info.dtype, Dtype::Ggml(GgmlType::Q5_0));
+    assert_eq!(info.dtype, Dtype::Ggml(GgmlType::IQ4_NL));
     assert_eq!(info.shape, [INNER, HIDDEN]);
     let error = checkpoint.read(&info.name).unwrap_err();
     assert!(
         matches!(&error, FilesError::UnsupportedTensorType { tensor, kind, .. }
-            if tensor == "blk.0.ffn_up.weight" && kind == "Q5_0"),
+            if tensor == "blk.0.ffn_up.weight" && kind == "IQ4_NL"),
         "{error}"
     );
 }

@@ -13,5 +13,6 @@ mod gguf_format;
 mod gguf_rope;
 mod gguf_view;
 mod hostile;
+mod reference_blocks;
 mod tokenizer;
 mod weights;

@@ -1,0 +1,312 @@
+//! A step: rows of tokens through all layers.
+
+use std::sync::Mutex;
+
+use engine_core::TokenId;
+
+use super::{
+    Decoder, Layer,
+    attention::{Context, Scratch},
+    inputs::Inputs,
+    linear::{Multiplier, multiply, needs},
+    panels::Panels,
+    rope::Angles,
+};
+use crate::{
+    kernels::{Kernels, LANES},
+    parallel::Pool,
+    sequences::Sequence,
+};
+
+/// Consecutive rows of a step that belong to one sequence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    /// The first row's number in the step.
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    /// The first row's position in its sequence.
+    pub(crate) position: usize,
+}
+
+impl Rows {
+    pub(super) fn contains(&self, row: usize) -> bool {
+        (self.first..self.first + self.count).contains(&row)
+    }
+}
+
+/// A row of a step whose logits are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WantedRow {
+    /// The run that it belongs to.
+    pub(crate) run: usize,
+    pub(crate) row: usize,
+}
+
+/// A sequence's part in a step. Room for its rows has been reserved.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) sequence: &'a mut Sequence,
+    pub(crate) rows: Rows,
+}
+
+/// Memory for activations, kept from step to step.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    hidden: Panels,
+    inputs: Inputs,
+    qkv: Panels,
+    attended: Vec<f32>,
+    inner: Panels,
+    logits: Panels,
+    angles: Angles,
+    scratch: Vec<Mutex<Scratch>>,
+}
+
+impl Workspace {
+    pub(crate) fn new(threads: usize) -> Self {
+        Self {
+            hidden: Panels::default(),
+            inputs: Inputs::default(),
+            qkv: Panels::default(),
+            attended: Vec::new(),
+            inner: Panels::default(),
+            logits: Panels::default(),
+            angles: Angles::default(),
+            scratch: (0..threads).map(|_| Mutex::default()).collect(),
+        }
+    }
+}
+
+/// Who computes.
+#[derive(Debug)]
+pub(crate) struct Machine<'a> {
+    pub(crate) kernels: &'static dyn Kernels,
+    pub(crate) pool: &'a mut Pool,
+    pub(crate) workspace: &'a mut Workspace,
+}
+
+impl Decoder {
+    /// Takes tokens through all layers, and their keys and values into the cache.
+    pub(crate) fn step(
+        &self,
+        machine: &mut Machine<'_>,
+        tokens: &[TokenId],
+        parts: &mut [Part<'_>],
+    ) {
+        self.embed(machine, tokens);
+        let positions = parts
+            .iter()
+            .flat_map(|part| (part.rows.position..).take(part.rows.count));
+        self.rope.angles(positions, &mut machine.workspace.angles);
+        for (index, layer) in self.layers.iter().enumerate() {
+            self.attention(machine, index, layer, parts);
+            self.mlp(machine, layer);
+        }
+    }
+
+    /// The logits of some of the last step's rows, each appended to the list of its run.
+    pub(crate) fn logits(
+        &self,
+        machine: &mut Machine<'_>,
+        rows: &[WantedRow],
+        out: &mut [Vec<f32>],
+    ) {
+        let kernels = machine.kernels;
+        let Workspace {
+            hidden,
+            inputs,
+            logits,
+            ..
+        } = machine.workspace;
+        let head = self.head.as_ref();
+        let matrix = head.map_or(&self.embedding, |head| &head.matrix);
+        inputs.prepare(
+            machine.pool,
+            kernels,
+            (rows.len(), matrix.columns),
+            (
+                Some(&self.norm),
+                matrix.needs().rounded(self.precision.head),
+            ),
+            |index, out| hidden.copy_row(rows[index].row, 0, out),
+        );
+        logits.reset(rows.len(), matrix.tiles());
+        let refs = inputs.refs();
+        let by = Multiplier {
+            arena: &self.arena,
+            kernels,
+            inputs: &refs,
+            rows: rows.len(),
+        };
+        let panel = rows.len() * LANES;
+        machine
+            .pool
+            .for_chunks(&mut logits.data, panel, usize::MAX, |_, first, claimed| {
+                claimed.fill(0.0);
+                let tiles = first..first + claimed.len() / panel;
+                match head {
+                    Some(head) => head.add(&by, tiles, claimed),
+                    None => matrix.add_products(by.arena, kernels, tiles, by.inputs, claimed),
+                }
+            });
+        for (index, wanted) in rows.iter().enumerate() {
+            if let Some(out) = out.get_mut(wanted.run) {
+                let start = out.len();
+                out.resize(start + matrix.rows, 0.0);
+                logits.copy_row(index, 0, &mut out[start..]);
+            }
+        }
+    }
+
+    fn embed(&self, machine: &mut Machine<'_>, tokens: &[TokenId]) {
+        let Workspace { hidden, inputs, .. } = machine.workspace;
+        let (rows, columns) = (tokens.len(), self.embedding.columns);
+        inputs.prepare(
+            machine.pool,
+            machine.kernels,
+            (rows, columns),
+            (None, crate::matrix::Needs::default()),
+            |row, out| {
+                self.embedding
+                    .copy_row(&self.arena, tokens[row] as usize, out);
+            },
+        );
+        hidden.reset(rows, columns.div_ceil(LANES));
+        for (row, numbers) in inputs.numbers().enumerate() {
+            hidden.set_row(row, numbers);
+        }
+    }
+
+    fn attention(
+        &self,
+        machine: &mut Machine<'_>,
+        index: usize,
+        layer: &Layer,
+        parts: &mut [Part<'_>],
+    ) {
+        let Machine {
+            kernels,
+            pool,
+            workspace,
+        } = machine;
+        let kernels = *kernels;
+        let Workspace {
+            hidden,
+            inputs,
+            qkv,
+            attended,
+            angles,
+            scratch,
+            ..
+        } = workspace;
+        let attention = &layer.attention;
+        let rows = hidden.rows;
+        let projections = [&attention.query, &attention.key, &attention.value];
+        inputs.prepare(
+            pool,
+            kernels,
+            (rows, attention.query.matrix.columns),
+            (
+                Some(&layer.attention_norm),
+                needs(&projections).rounded(self.precision.qkv),
+            ),
+            |row, out| hidden.copy_row(row, 0, out),
+        );
+        let tiles = projections.iter().map(|linear| linear.matrix.tiles()).sum();
+        qkv.reset(rows, tiles);
+        multiply(
+            pool,
+            (&self.arena, kernels),
+            &projections,
+            inputs,
+            true,
+            qkv,
+        );
+        let context = Context {
+            layer: index,
+            rope: &self.rope,
+            angles,
+            kernels,
+            qkv,
+        };
+        attention.append(pool, &context, parts);
+        attention.attend(pool, &context, parts, scratch, attended);
+        let output = [&attention.output];
+        let chunk = attention.shared_by() * attention.head_dim;
+        inputs.prepare(
+            pool,
+            kernels,
+            (rows, attention.output.matrix.columns),
+            (None, needs(&output).rounded(self.precision.others)),
+            |row, out| {
+                for (kv_head, out) in out.chunks_exact_mut(chunk).enumerate() {
+                    let first = (kv_head * rows + row) * chunk;
+                    out.copy_from_slice(&attended[first..first + chunk]);
+                }
+            },
+        );
+        multiply(pool, (&self.arena, kernels), &output, inputs, false, hidden);
+    }
+
+    fn mlp(&self, machine: &mut Machine<'_>, layer: &Layer) {
+        let Machine {
+            kernels,
+            pool,
+            workspace,
+        } = machine;
+        let kernels = *kernels;
+        let Workspace {
+            hidden,
+            inputs,
+            inner,
+            scratch,
+            ..
+        } = workspace;
+        let mlp = &layer.mlp;
+        let rows = hidden.rows;
+        inputs.prepare(
+            pool,
+            kernels,
+            (rows, mlp.gate.matrix.columns),
+            (
+                Some(&layer.mlp_norm),
+                needs(&[&mlp.gate, &mlp.up]).rounded(self.precision.others),
+            ),
+            |row, out| hidden.copy_row(row, 0, out),
+        );
+        inner.reset(rows, mlp.gate.matrix.tiles());
+        let refs = inputs.refs();
+        let by = Multiplier {
+            arena: &self.arena,
+            kernels,
+            inputs: &refs,
+            rows,
+        };
+        let panel = rows * LANES;
+        pool.for_chunks(&mut inner.data, panel, usize::MAX, |thread, first, gate| {
+            let Some(scratch) = scratch.get(thread) else {
+                return;
+            };
+            let mut scratch = scratch
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let tiles = first..first + gate.len() / panel;
+            let up = &mut scratch.up;
+            up.clear();
+            up.resize(gate.len(), 0.0);
+            gate.fill(0.0);
+            mlp.gate.add(&by, tiles.clone(), gate);
+            mlp.up.add(&by, tiles, up);
+            kernels.silu_mul(gate, up);
+        });
+        let down = [&mlp.down];
+        inputs.prepare(
+            pool,
+            kernels,
+            (rows, mlp.down.matrix.columns),
+            (None, needs(&down).rounded(self.precision.others)),
+            |row, out| inner.copy_row(row, 0, out),
+        );
+        multiply(pool, (&self.arena, kernels), &down, inputs, false, hidden);
+    }
+}

@@ -1,0 +1,219 @@
+//! What is done number by number, written so that LLVM vectorises it for whatever instructions the
+//! caller was compiled for.
+
+#![expect(
+    clippy::inline_always,
+    reason = "the code is compiled for the instructions of whoever calls it"
+)]
+
+use super::{LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState};
+
+/// Adding it to a number below 2^22 leaves the nearest integer in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+/// Below this a block of activations counts as zero: its reciprocal would overflow.
+pub(super) const SMALLEST: f32 = 1e-30;
+
+/// See [`Kernels::quantize`](super::Kernels::quantize).
+#[inline(always)]
+pub(super) fn quantize(rows: &[f32], columns: usize, out: &mut QuantizedRows) {
+    out.resize(rows.len() / columns, columns);
+    let size = out.block.len();
+    for (row, numbers) in rows.chunks_exact(columns).enumerate() {
+        for (block, numbers) in numbers.chunks_exact(size).enumerate() {
+            quantize_block(numbers, row, block, out);
+        }
+    }
+}
+
+#[inline(always)]
+fn quantize_block(numbers: &[f32], row: usize, block: usize, out: &mut QuantizedRows) {
+    let (lanes, _) = numbers.as_chunks::<LANES>();
+    let mut largest = [0f32; LANES];
+    // Becomes NaN with the first number that is not finite, and the block's scale with it.
+    let mut poison = [0f32; LANES];
+    for lane in lanes {
+        for i in 0..LANES {
+            let magnitude = lane[i].abs();
+            largest[i] = if magnitude > largest[i] {
+                magnitude
+            } else {
+                largest[i]
+            };
+            poison[i] += lane[i] * 0.0;
+        }
+    }
+    let most = fold(largest, |a, b| if a > b { a } else { b });
+    let poison = fold(poison, |a, b| a + b);
+    let top = out.precision.largest();
+    let inverse = if most > SMALLEST { top / most } else { 0.0 };
+    let mut total = [0i32; LANES];
+    let mut all = [0i8; 4 * LANES];
+    let (values, lower) = all.split_at_mut(numbers.len());
+    let (value_lanes, _) = values.as_chunks_mut::<LANES>();
+    let (lower_lanes, _) = lower.as_chunks_mut::<LANES>();
+    for ((lane, values), lower) in lanes.iter().zip(value_lanes).zip(lower_lanes) {
+        for i in 0..LANES {
+            let rounded = round(lane[i] * inverse);
+            total[i] += rounded;
+            if out.precision == Precision::Fifteen {
+                let upper = (rounded + 64) >> 7;
+                values[i] = upper as i8;
+                lower[i] = (rounded - (upper << 7)) as i8;
+            } else {
+                values[i] = rounded as i8;
+            }
+        }
+    }
+    let total = fold(total, |a, b| a + b);
+    let scale = if most > SMALLEST { most / top } else { 0.0 };
+    let scale = scale + poison;
+    out.set(row, block, &all, scale, scale * total as f32);
+}
+
+/// Joins all lanes, halves with halves.
+#[inline(always)]
+fn fold<N: Copy>(mut lanes: [N; LANES], join: impl Fn(N, N) -> N) -> N {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = join(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The nearest integer, ties to even; garbage beyond 2^22.
+#[inline(always)]
+fn round(x: f32) -> i32 {
+    ((x + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32)
+}
+
+/// See [`Kernels::rms_norm`](super::Kernels::rms_norm).
+#[inline(always)]
+pub(super) fn rms_norm(row: &mut [f32], weight: &[f32], eps: f32) {
+    let factor = (sum_of_squares(row) / row.len() as f32 + eps)
+        .sqrt()
+        .recip();
+    for (x, weight) in row.iter_mut().zip(weight) {
+        *x = *x * factor * weight;
+    }
+}
+
+#[inline(always)]
+fn sum_of_squares(row: &[f32]) -> f32 {
+    let (lanes, rest) = row.as_chunks::<LANES>();
+    let mut sums = [0f32; LANES];
+    for lane in lanes {
+        for i in 0..LANES {
+            sums[i] += lane[i] * lane[i];
+        }
+    }
+    let rest: f32 = rest.iter().map(|x| x * x).sum();
+    fold(sums, |a, b| a + b) + rest
+}
+
+/// See [`Kernels::silu_mul`](super::Kernels::silu_mul).
+#[inline(always)]
+pub(super) fn silu_mul(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate = *gate / (1.0 + exp(-*gate)) * up;
+    }
+}
+
+/// See [`Kernels::softmax_step`](super::Kernels::softmax_step).
+#[inline(always)]
+pub(super) fn softmax_step(scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
+    if seen.start >= seen.end {
+        scores.fill(0.0);
+        return 1.0;
+    }
+    for (i, score) in scores.iter_mut().enumerate() {
+        *score = if i >= seen.start && i < seen.end {
+            *score
+        } else {
+            f32::NEG_INFINITY
+        };
+    }
+    let (lanes, _) = scores.as_chunks_mut::<LANES>();
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for lane in &*lanes {
+        for i in 0..LANES {
+            most[i] = if lane[i] > most[i] { lane[i] } else { most[i] };
+        }
+    }
+    let max = most
+        .iter()
+        .fold(state.max, |max, x| if *x > max { *x } else { max });
+    let mut sums = [0f32; LANES];
+    for lane in lanes {
+        for i in 0..LANES {
+            lane[i] = exp(lane[i] - max);
+            sums[i] += lane[i];
+        }
+    }
+    let shrink = exp(state.max - max);
+    state.sum = state.sum * shrink + fold(sums, |a, b| a + b);
+    state.max = max;
+    shrink
+}
+
+/// `e^x` to about one unit in the last place; 0 below -87 and infinity above 88.
+///
+/// After the reduction `x = n ln 2 + r` of Cody and Waite, the polynomial for `e^r` is that of
+/// Cephes' `expf`.
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    const LOWEST: f32 = -87.3;
+    const HIGHEST: f32 = 88.3;
+    let within = if x < LOWEST { LOWEST } else { x };
+    let within = if within > HIGHEST { HIGHEST } else { within };
+    let shifted = within * std::f32::consts::LOG2_E + ROUNDER;
+    let n = shifted - ROUNDER;
+    let r = within - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let mut y = 1.987_569_1e-4;
+    y = y * r + 1.398_199_9e-3;
+    y = y * r + 8.333_452e-3;
+    y = y * r + 4.166_579_6e-2;
+    y = y * r + 1.666_666_5e-1;
+    y = y * r + 0.5;
+    y = y * r * r + r + 1.0;
+    let exponent = (shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
+    let power = f32::from_bits((exponent.wrapping_add(127) << 23) as u32);
+    let result = y * power;
+    let result = if x < LOWEST { 0.0 } else { result };
+    if x > HIGHEST { f32::INFINITY } else { result }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_that_of_the_standard_library_to_two_units_in_the_last_place() {
+        for step in -87_000..=88_000 {
+            let x = step as f32 * 1e-3;
+            let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!(
+                (ours - exact).abs() <= exact * 2.5e-7,
+                "exp({x}) is {ours}, not {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn exp_of_what_is_no_number_or_out_of_range() {
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(-1e30), 0.0);
+        assert_eq!(exp(f32::INFINITY), f32::INFINITY);
+        assert!(exp(f32::NAN).is_nan());
+        assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn rounding_is_to_even() {
+        for (x, rounded) in [(0.5, 0), (1.5, 2), (-0.5, 0), (-1.5, -2), (126.6, 127)] {
+            assert_eq!(round(x), rounded, "{x}");
+        }
+    }
+}

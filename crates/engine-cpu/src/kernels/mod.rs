@@ -1,0 +1,105 @@
+//! The arithmetic, behind one interface: the processor decides which set of kernels runs.
+//!
+//! Every set computes the same numbers in the same order for a row of activations, however many
+//! other rows come with it, so that a batch gives exactly what its runs give one by one.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod elementwise;
+mod portable;
+#[cfg(test)]
+mod tests;
+mod views;
+
+use std::fmt::Debug;
+
+pub(crate) use views::{
+    AffineTiles, Blocks, ContextPage, KeyLanes, Numbers, Offset, PlainTiles, Precision,
+    QuantizedRows, ROWS_TOGETHER, ValueRows, Width,
+};
+
+/// Rows of a matrix that lie interleaved: the lanes of a 512-bit register of 32-bit numbers.
+pub(crate) const LANES: usize = 16;
+
+/// Positions in a page of the KV cache: as many as attention scores at a time.
+pub(crate) const PAGE: usize = 64;
+
+/// A set of kernels for one kind of processor.
+pub(crate) trait Kernels: Debug + Send + Sync {
+    /// Its name: the instructions that it needs.
+    fn name(&self) -> &'static str;
+
+    /// Products of affine tiles with rows of quantized activations.
+    ///
+    /// `out` is `[tiles, rows, LANES]`, with the rows of all groups one after the other; the products
+    /// are added to what it holds.
+    fn affine(&self, tiles: &AffineTiles<'_>, groups: &[&QuantizedRows], out: &mut [f32]);
+
+    /// Products of tiles of plain numbers with rows of activations, each as long as the matrix has
+    /// columns. `out` as in [`Kernels::affine`].
+    fn plain(&self, tiles: &PlainTiles<'_>, rows: &[&[f32]], out: &mut [f32]);
+
+    /// Rounds rows of activations, each of `columns`, block by block, as exactly as `out` asks for.
+    fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows);
+
+    /// `x / rms(x) * weight` (<https://arxiv.org/abs/1910.07467>), in place.
+    fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32);
+
+    /// `silu(gate) * up`, in place of `gate`.
+    fn silu_mul(&self, gate: &mut [f32], up: &[f32]);
+
+    /// Scores of queries `[queries, head_dim]` with a page of keys, `[queries, PAGE]`.
+    fn scores(&self, queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]);
+
+    /// One step of the online softmax of one query (<https://arxiv.org/abs/1805.02867>).
+    ///
+    /// Scores outside `seen` become 0, the others `exp(score - max)`. Returns the factor by which
+    /// what was summed before has to shrink.
+    fn softmax_step(&self, scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32;
+
+    /// Scales `out` `[queries, head_dim]` by `shrink`, and adds the page's values weighted by
+    /// `weights` `[queries, PAGE]`.
+    fn accumulate(&self, weights: &[f32], shrink: &[f32], values: &ValueRows<'_>, out: &mut [f32]);
+}
+
+/// Positions of a page that a query sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// The largest score so far, and the sum of exponentials relative to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SoftmaxState {
+    pub(crate) max: f32,
+    pub(crate) sum: f32,
+}
+
+impl SoftmaxState {
+    pub(crate) const EMPTY: Self = Self {
+        max: f32::NEG_INFINITY,
+        sum: 0.0,
+    };
+}
+
+/// All sets that run on this processor, best first. The last one runs everywhere.
+pub(crate) fn available() -> Vec<&'static dyn Kernels> {
+    let mut sets: Vec<&'static dyn Kernels> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(kernels) = avx512::Avx512::detect() {
+            sets.push(kernels);
+        }
+        sets.extend(avx2::Avx2::detect());
+    }
+    sets.push(&portable::Portable);
+    sets
+}
+
+/// The best set for this processor.
+pub(crate) fn best() -> &'static dyn Kernels {
+    available().first().copied().unwrap_or(&portable::Portable)
+}

@@ -1,0 +1,15 @@
+//! The backend on the processor, from outside: parity, contract, files, errors, memory.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a helper that fails is a test that fails; a skipped test says so"
+)]
+
+mod conformance;
+mod files;
+mod goldens;
+mod memory;
+mod options;
+mod real_model;
+mod tiny;

@@ -1,0 +1,78 @@
+//! Memory of the cache is counted, shared by forks and given back.
+
+use engine_core::{Logits, LogitsWanted, Model, Run, SequenceId};
+use engine_cpu::CpuModel;
+
+use super::tiny::{Tiny, load};
+
+fn append(model: &mut CpuModel, sequence: SequenceId, tokens: &[u32]) -> Vec<f32> {
+    let run = Run {
+        sequence,
+        tokens,
+        logits: LogitsWanted::Last,
+    };
+    let mut logits = Logits::new();
+    model.forward(&[run], &mut logits).unwrap();
+    logits.last(0).unwrap().to_vec()
+}
+
+#[test]
+fn caches_grow_by_pages_and_shrink_with_the_length() {
+    let folder = Tiny::llama().write();
+    let mut model = load(folder.path());
+    // Keys and values, 2 layers, 2 heads of 16 halves.
+    let position = 2 * 2 * 2 * 16 * 2;
+    let sequence = model.open().unwrap();
+    assert_eq!(model.memory().kv_bytes, 0);
+    for (tokens, capacity) in [(1, 64), (63, 64), (1, 128)] {
+        append(&mut model, sequence, &vec![3; tokens]);
+        assert_eq!(model.memory().kv_bytes, capacity * position);
+    }
+    model.truncate(sequence, 64).unwrap();
+    assert_eq!(model.memory().kv_bytes, 64 * position);
+    model.truncate(sequence, 0).unwrap();
+    assert_eq!(model.memory().kv_bytes, 0);
+    assert_eq!(model.memory().sequences, 1);
+}
+
+#[test]
+fn forks_that_share_a_page_write_to_copies_of_their_own() {
+    let folder = Tiny::llama().write();
+    let mut model = load(folder.path());
+    let (one, alone) = (model.open().unwrap(), model.open().unwrap());
+    append(&mut model, one, &[7; 70]);
+    let other = model.fork(one).unwrap();
+    append(&mut model, other, &[9, 10, 11]);
+    let forked = append(&mut model, one, &[4, 5]);
+    append(&mut model, alone, &[7; 70]);
+    assert_eq!(append(&mut model, alone, &[4, 5]), forked);
+}
+
+#[test]
+fn a_long_run_is_the_same_in_pieces_and_among_others() {
+    let folder = Tiny::llama().write();
+    let mut model = load(folder.path());
+    let tokens: Vec<u32> = (0..400).map(|i| i * 31 % 288).collect();
+    let whole = model.open().unwrap();
+    let expected = append(&mut model, whole, &tokens);
+    let (a, b) = (model.open().unwrap(), model.open().unwrap());
+    append(&mut model, a, &tokens[..150]);
+    let mut logits = Logits::new();
+    let runs = [
+        Run {
+            sequence: b,
+            tokens: &tokens[..300],
+            logits: LogitsWanted::None,
+        },
+        Run {
+            sequence: a,
+            tokens: &tokens[150..],
+            logits: LogitsWanted::All,
+        },
+    ];
+    model.forward(&runs, &mut logits).unwrap();
+    assert_eq!(logits.rows(0).len(), 0);
+    assert_eq!(logits.rows(1).len(), 250);
+    assert_eq!(logits.last(1).unwrap(), expected);
+    assert_eq!(append(&mut model, b, &tokens[300..]), expected);
+}
