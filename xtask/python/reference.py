@@ -1,10 +1,13 @@
 """Greedy answers of mlx-lm on MLX's CPU device, as JSON lines.
 
-usage: reference.py MODEL_FOLDER PROMPTS_JSON MAX_TOKENS
+usage: reference.py MODEL_FOLDER PROMPTS_JSON MAX_TOKENS [DTYPE MAX_PROMPT_TOKENS]
 
 Each line has the rendered prompt, its ids, the greedy ids (the end-of-text token left out), why the
 answer ended, and for each step the five likeliest tokens with their log-probabilities, by which a
 near-tie can be told from a wrong answer.
+
+mlx-lm computes in the widest type that any weight has, which for a folder with norms in f32 is f32
+throughout. A DTYPE narrows all weights first; prompts beyond MAX_PROMPT_TOKENS are left out then.
 """
 
 import json
@@ -37,10 +40,16 @@ def main():
     folder, prompts_file, max_tokens = sys.argv[1], sys.argv[2], int(sys.argv[3])
     mx.set_default_device(mx.cpu)
     model, tokenizer = load(folder)
+    longest = None
+    if len(sys.argv) > 4:
+        model.set_dtype(getattr(mx, sys.argv[4]))
+        longest = int(sys.argv[5])
     with open(prompts_file, encoding="utf-8") as file:
         prompts = json.load(file)
     for prompt in prompts:
         rendered, prompt_ids = prompt_of(tokenizer, prompt)
+        if longest is not None and len(prompt_ids) > longest:
+            continue
         ids, tops, finish = [], [], "max_tokens"
         steps = generate_step(mx.array(prompt_ids), model, max_tokens=max_tokens)
         for token, logprobs in steps:

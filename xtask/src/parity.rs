@@ -21,10 +21,13 @@ pub(crate) struct Arguments {
     /// Tokens to generate for each prompt.
     #[arg(long, default_value_t = 64)]
     max_tokens: u32,
-    /// Tokens to compare where the processor computes in f16, which MLX emulates there: a token
-    /// takes it seconds.
+    /// Tokens to compare where the processor computes in f16, which MLX emulates there: each takes
+    /// mlx-lm seconds.
     #[arg(long, default_value_t = 8)]
     max_half_tokens: u32,
+    /// The longest prompts that are compared in f16, in tokens.
+    #[arg(long, default_value_t = 24)]
+    max_half_prompt: u32,
     /// Keep mlx-lm's answers as the ones that the tests expect.
     #[arg(long)]
     write: bool,
@@ -102,59 +105,13 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     let prompts_file = layout.root().join("tests/parity/prompts.json");
     let prompts: Vec<Prompt> = parse(&read(&prompts_file)?, &prompts_file)?;
 
-    let mut references = BTreeMap::new();
-    for (name, folder) in [("f32", &wide), ("stored", &folder)] {
-        let _step = progress::spinner(&format!("mlx-lm answers, computing in {name}"));
-        let max_tokens = arguments.max_tokens.to_string();
-        let printed = oracle.run(
-            include_str!("../python/reference.py"),
-            &[folder, &prompts_file, Path::new(&max_tokens)],
-        )?;
-        let answers = printed
-            .lines()
-            .map(|line| parse(line, &prompts_file))
-            .collect::<Result<Vec<Reference>, _>>()?;
-        references.insert(name, answers);
-    }
+    let references = references(&oracle, &wide, &folder, &prompts_file, arguments)?;
 
     if arguments.write {
         keep(layout, &references["f32"], arguments.max_tokens)?;
     }
 
-    let subjects = [
-        Subject {
-            name: "f32 folder",
-            model: wide,
-            compute: "f32",
-            reference: "f32",
-            max_tokens: arguments.max_tokens,
-            near_ties: false,
-        },
-        Subject {
-            name: "folder in f32",
-            model: folder.clone(),
-            compute: "f32",
-            reference: "f32",
-            max_tokens: arguments.max_tokens,
-            near_ties: false,
-        },
-        Subject {
-            name: "GGUF in f32",
-            model: model::path(layout, Form::Gguf),
-            compute: "f32",
-            reference: "f32",
-            max_tokens: arguments.max_tokens,
-            near_ties: false,
-        },
-        Subject {
-            name: "folder in f16",
-            model: folder,
-            compute: "stored",
-            reference: "stored",
-            max_tokens: arguments.max_half_tokens.min(arguments.max_tokens),
-            near_ties: true,
-        },
-    ];
+    let subjects = subjects(layout, wide, folder, arguments);
     let mut table = vec![format!(
         "| {:<13} | {:<13} | {:>6} | {:<8} | {:<40} |",
         "engine-mlx", "prompt", "tokens", "template", "greedy ids against mlx-lm 0.32.2, CPU"
@@ -162,7 +119,10 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     table.push("| --- | --- | ---: | --- | --- |".to_owned());
     let mut failures = 0;
     for subject in &subjects {
-        for (prompt, reference) in prompts.iter().zip(&references[subject.reference]) {
+        for reference in &references[subject.reference] {
+            let Some(prompt) = prompts.iter().find(|p| p.name == reference.name) else {
+                continue;
+            };
             let reference = &reference.cut_to(subject.max_tokens);
             let answer = ask(layout, subject, prompt)?;
             let same_text =
@@ -194,6 +154,89 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+/// mlx-lm's answers by the type in which it computed them.
+fn references(
+    oracle: &Oracle,
+    wide: &Path,
+    folder: &Path,
+    prompts_file: &Path,
+    arguments: &Arguments,
+) -> Result<BTreeMap<&'static str, Vec<Reference>>, Error> {
+    let mut references = BTreeMap::new();
+    let (most, most_half) = (
+        arguments.max_tokens.to_string(),
+        arguments
+            .max_half_tokens
+            .min(arguments.max_tokens)
+            .to_string(),
+    );
+    let longest_half = arguments.max_half_prompt.to_string();
+    let runs: [(_, &Path, &[&str]); 2] = [
+        ("f32", wide, &[&most]),
+        ("f16", folder, &[&most_half, "float16", &longest_half]),
+    ];
+    for (name, folder, options) in runs {
+        let _step = progress::spinner(&format!("mlx-lm answers, computing in {name}"));
+        let options = options.iter().map(Path::new);
+        let printed = oracle.run(
+            include_str!("../python/reference.py"),
+            &[folder, prompts_file]
+                .into_iter()
+                .chain(options)
+                .collect::<Vec<_>>(),
+        )?;
+        let answers = printed
+            .lines()
+            .map(|line| parse(line, prompts_file))
+            .collect::<Result<Vec<Reference>, _>>()?;
+        references.insert(name, answers);
+    }
+    Ok(references)
+}
+
+/// Our ways to read and compute the model.
+fn subjects(
+    layout: &Layout,
+    wide: PathBuf,
+    folder: PathBuf,
+    arguments: &Arguments,
+) -> [Subject; 4] {
+    [
+        Subject {
+            name: "f32 folder",
+            model: wide,
+            compute: "f32",
+            reference: "f32",
+            max_tokens: arguments.max_tokens,
+            near_ties: false,
+        },
+        Subject {
+            name: "folder in f32",
+            model: folder.clone(),
+            compute: "f32",
+            reference: "f32",
+            max_tokens: arguments.max_tokens,
+            near_ties: false,
+        },
+        Subject {
+            name: "GGUF in f32",
+            model: model::path(layout, Form::Gguf),
+            compute: "f32",
+            reference: "f32",
+            max_tokens: arguments.max_tokens,
+            near_ties: false,
+        },
+        Subject {
+            name: "folder in f16",
+            model: folder,
+            compute: "stored",
+            reference: "f16",
+            max_tokens: arguments.max_half_tokens.min(arguments.max_tokens),
+            near_ties: true,
+        },
+    ]
 }
 
 /// Runs our command for one prompt.
