@@ -186,8 +186,8 @@ impl Options {
     ///
     /// All connections of one file together stay within half a part: each may hold as much again
     /// while it is being written, and what the operating system has received comes on top.
-    pub(crate) fn flush_size(&self) -> usize {
-        let share = self.part_size / (4 * self.connections as u64);
-        share.clamp(1 << 10, 1 << 20) as usize
+    pub(crate) fn flush_size(&self, connections: usize) -> usize {
+        let share = self.part_size / (4 * connections.max(1) as u64);
+        share.clamp(1 << 10, 2 << 20) as usize
     }
 }

@@ -30,6 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for (seed, (path, length, lfs)) in (1..).zip(files) {
         let content = Content::noise(seed, length);
+        // Not in the time of the first client that asks.
+        content.sha256();
         repo = if lfs {
             repo.lfs(&path, content)
         } else {

@@ -327,7 +327,7 @@ fn build_hf_hub(layout: &Layout) -> Result<PathBuf, Error> {
 fn table(figures: &[Figure]) -> String {
     let mut lines = vec![
         format!(
-            "| {:<34} | {:<21} | {:>8} | {:>8} | {:>9} | {:>12} |",
+            "| {:<36} | {:<21} | {:>8} | {:>8} | {:>9} | {:>12} |",
             "medians", "client", "seconds", "MB/s", "peak MB", "ours faster"
         ),
         "| --- | --- | ---: | ---: | ---: | ---: |".to_owned(),
@@ -340,7 +340,7 @@ fn table(figures: &[Figure]) -> String {
             format!("{:.2} x {}", figure.ratio, met(figure.ratio >= figure.goal))
         };
         lines.push(format!(
-            "| {:<34} | {:<21} | {:>8.2} | {:>8.0} | {:>9.1} | {:>12} |",
+            "| {:<36} | {:<21} | {:>8.2} | {:>8.0} | {:>9.1} | {:>12} |",
             figure.scenario,
             figure.client.name(),
             figure.seconds,

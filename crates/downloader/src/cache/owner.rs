@@ -61,10 +61,10 @@ fn realm() -> String {
 #[cfg(target_os = "macos")]
 fn realm() -> String {
     // One for each start of the machine.
-    let session = std::process::Command::new("/usr/sbin/sysctl")
+    let boot = std::process::Command::new("/usr/sbin/sysctl")
         .args(["-n", "kern.bootsessionuuid"])
         .output();
-    match session {
+    match boot {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         }

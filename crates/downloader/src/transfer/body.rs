@@ -225,7 +225,6 @@ pub(crate) async fn read_body(
         url,
     } = body;
     let options = transfer.run.options();
-    let most = options.flush_size();
     let mut at = start;
     let mut new = 0;
     let mut writer = Writer {
@@ -279,7 +278,9 @@ pub(crate) async fn read_body(
         transfer.run.tally.receive(chunk.len() as u64);
         held.length += chunk.len();
         held.pieces.push(chunk);
-        if held.length >= most || held.since.elapsed() >= LONGEST_IN_MEMORY {
+        if held.length >= options.flush_size(transfer.state.connections())
+            || held.since.elapsed() >= LONGEST_IN_MEMORY
+        {
             let full = std::mem::replace(
                 &mut held,
                 Held {

@@ -17,14 +17,19 @@ pub(super) struct Handover {
 }
 
 impl Handover {
-    /// Takes pieces that follow the ones before, as long as they are not too many.
-    pub(super) fn offer(&mut self, offset: u64, pieces: &[Bytes]) {
-        if offset == self.end && self.end - self.start < MOST_HANDED_OVER {
-            for piece in pieces {
-                self.end += piece.len() as u64;
-                self.pieces.push_back(piece.clone());
-            }
+    /// Takes pieces that follow the ones before; `false` if these do not.
+    pub(super) fn offer(&mut self, offset: u64, pieces: Vec<Bytes>) -> bool {
+        if offset != self.end {
+            return false;
         }
+        self.end += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.pieces.extend(pieces);
+        true
+    }
+
+    /// Whether whoever brings more should wait first.
+    pub(super) fn is_full(&self) -> bool {
+        self.end - self.start > MOST_HANDED_OVER
     }
 
     /// The pieces from `at` on, if they are here. What lies before is of no use any more.

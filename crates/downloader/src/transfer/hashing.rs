@@ -22,8 +22,8 @@ pub(crate) struct Following {
 impl Following {
     /// Begins to hash in the way of `expected`.
     pub(crate) fn start(partial: &Arc<Partial>, expected: Digest) -> Self {
-        let followed = Arc::clone(partial);
-        let task = tokio::task::spawn_blocking(move || follow(&followed, expected));
+        let follower = Follower::of(partial);
+        let task = tokio::task::spawn_blocking(move || follow(&follower.0, expected));
         Self {
             partial: Arc::clone(partial),
             task: Some(task),
@@ -44,6 +44,22 @@ impl Drop for Following {
         if self.task.is_some() {
             self.partial.close();
         }
+    }
+}
+
+/// Tells the partial file that it is followed, for as long as it lives.
+struct Follower(Arc<Partial>);
+
+impl Follower {
+    fn of(partial: &Arc<Partial>) -> Self {
+        partial.set_followed(true);
+        Self(Arc::clone(partial))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.set_followed(false);
     }
 }
 

@@ -53,6 +53,8 @@ struct State {
     records: Vec<Record>,
     /// No more bytes will come.
     closed: bool,
+    /// Someone computes the digest.
+    is_followed: bool,
     handover: Handover,
 }
 
@@ -150,6 +152,7 @@ impl Partial {
                 extents,
                 records: contents.records,
                 closed: false,
+                is_followed: false,
                 handover: Handover::default(),
             }),
             sent_out: AtomicU64::new(0),
@@ -248,9 +251,16 @@ impl Partial {
             .append(&record)
             .map_err(|e| Error::io("write", &self.journal_path, e))?;
         state.records.push(record);
-        state.handover.offer(gap.start, &written);
-        state.extents.insert(gap);
+        state.extents.insert(gap.clone());
+        let is_handed_over = state.is_followed && state.handover.offer(gap.start, written);
         self.grown.notify_all();
+        // The digest has to be computed before the end anyway, and here it costs no reading.
+        while is_handed_over && state.is_followed && !state.closed && state.handover.is_full() {
+            state = self
+                .grown
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
         Ok(())
     }
 
@@ -293,6 +303,7 @@ impl Partial {
             };
             if now.closed || now.prefix > beyond || now.size.is_some_and(|size| size <= beyond) {
                 now.pieces = state.handover.take(beyond).unwrap_or_default();
+                self.grown.notify_all();
                 return now;
             }
             state.handover.expect(beyond);
@@ -301,6 +312,12 @@ impl Partial {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Says whether someone computes the digest.
+    pub(crate) fn set_followed(&self, is_followed: bool) {
+        self.state().is_followed = is_followed;
+        self.grown.notify_all();
     }
 
     /// Says that no more bytes will come, which ends every wait.

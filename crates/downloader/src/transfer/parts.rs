@@ -37,10 +37,18 @@ pub(crate) struct TransferState {
     /// It sends whole files only.
     whole_files_only: AtomicBool,
     ignored_once: AtomicBool,
+    /// Connections that bring parts at the moment.
+    connections: AtomicUsize,
     /// How often a whole file was asked for in a row without a new byte.
     fruitless: AtomicUsize,
     /// The `ETag` of the bytes, where it is all that tells one content from another.
     pub(crate) body_etag: Mutex<Option<String>>,
+}
+
+impl TransferState {
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
 }
 
 /// Why a request did not bring what it should.
@@ -99,6 +107,7 @@ impl Transfer<'_> {
         let proven = watch::Sender::new(false);
         let ramp = Ramp::new(self.run.options().ramp);
         let siblings = listener.child();
+        self.state.connections.store(0, Ordering::Relaxed);
         let mut workers: FuturesUnordered<_> = (0..connections)
             .map(|index| self.work(index, &queue, size, (&proven, &ramp), &siblings))
             .collect();
@@ -143,6 +152,7 @@ impl Transfer<'_> {
                 return Ok(());
             }
         }
+        self.state.connections.fetch_add(1, Ordering::Relaxed);
         let mut tries = Tries::new(self.run.options());
         loop {
             listener.ready().await?;

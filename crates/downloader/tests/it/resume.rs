@@ -1,5 +1,7 @@
 //! Faults on the way, and going on after them.
 
+use std::{fs, path::PathBuf};
+
 use downloader::Error;
 use hub_fault_server::{Content, Entry, Fault, Repo, Stage};
 
@@ -178,4 +180,44 @@ async fn a_file_without_a_size_is_fetched() {
         .await
         .unwrap();
     assert_same(&snapshot.path.join(WEIGHTS), &content);
+}
+
+/// A download that failed on its way, with its partial file and that one's journal.
+async fn interrupted() -> (Place, PathBuf, PathBuf) {
+    let place = Place::new(repo());
+    place.server.let_pass(Stage::Body, WEIGHTS, 8);
+    let down = std::iter::repeat_n(Fault::status(503), 1000);
+    place.server.script(Stage::Body, WEIGHTS, down);
+    place.fetch().await.unwrap_err();
+    place.server.set_chaos(None);
+    let find = |suffix: &str| {
+        let prefix = weights().sha256();
+        let mut names = place.unfinished().into_iter();
+        let name = names.find(|n| n.starts_with(&prefix) && n.ends_with(suffix));
+        place.blobs().join(name.unwrap())
+    };
+    let (data, journal) = (find(".mlxe.incomplete"), find(".mlxe.journal"));
+    (place, data, journal)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_the_disk_lost_are_fetched_again_and_no_others() {
+    let (place, data, _) = interrupted().await;
+    let mut bytes = fs::read(&data).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&data, bytes).unwrap();
+    assert_complete(&place.fetch().await.unwrap().path);
+    let twice = place.server.stats().files[WEIGHTS].bytes - weights().length();
+    assert!(twice > 0 && twice <= 64 << 10, "{twice}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_journal_costs_what_it_can_no_longer_tell() {
+    for keep in [0, 10, 50, 97] {
+        let (place, _, journal) = interrupted().await;
+        let text = fs::read(&journal).unwrap();
+        fs::write(&journal, &text[..text.len() * keep / 100]).unwrap();
+        assert_complete(&place.fetch().await.unwrap().path);
+        assert_eq!(place.unfinished(), Vec::<String>::new());
+    }
 }

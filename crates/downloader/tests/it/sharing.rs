@@ -83,3 +83,39 @@ async fn a_lock_whose_holder_hangs_is_not_waited_for_for_ever() {
     assert_complete(&snapshot.path);
     drop(lock);
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_hangs_is_overtaken_with_what_it_has_and_finishes_unharmed() {
+    let place = Place::with(slow(), repo());
+    let plan = place.plan().await;
+    let mut hung = child::start(place.server.url(), place.cache.path());
+    let begun = |stats: hub_fault_server::Stats| stats.files.get(WEIGHTS).map_or(0, |f| f.bytes);
+    while begun(place.server.stats()) < 300_000 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    signal("STOP", hung.id());
+    // What the server sends into its open connections meanwhile, nobody reads.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = begun(place.server.stats());
+    let patient = place.builder().lock_patience(Duration::from_millis(200));
+    let snapshot = fetch(&patient.build().unwrap(), plan).await.unwrap();
+    assert_complete(&snapshot.path);
+    let ours = begun(place.server.stats()) - before;
+    assert!(
+        ours < weights().length() - 100_000,
+        "all of its work was done again: {ours}"
+    );
+    signal("CONT", hung.id());
+    assert!(hung.wait().unwrap().success());
+    assert_complete(&snapshot.path);
+    assert_eq!(place.unfinished(), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+fn signal(name: &str, process: u32) {
+    let kill = std::process::Command::new("kill")
+        .args([format!("-{name}"), process.to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+}
