@@ -79,14 +79,12 @@ fn ctrl_c_ends_a_fetch_which_then_goes_on() {
     let stall = Fault::Stall { after: 6_000_000 };
     hub.server.script(Stage::Body, "model.safetensors", [stall]);
     let mut terminal = start(&hub, &["pull", ID]);
-    terminal
-        .exp_regex(r"([2-9]|1\d)\.\d\d MB/24\.00 MB")
-        .unwrap();
+    terminal.exp_regex(r"[1-9]\d?\.\d\d MB/24\.00 MB").unwrap();
     terminal.send_control('c').unwrap();
     ends_with(&mut terminal, 130);
     hub.offline(&["pull", ID])
         .refused(1, &["is not on this machine"]);
     let done = hub.run(&["pull", "--json", ID]).json();
     let received = done["received_bytes"].as_u64().unwrap();
-    assert!(received <= SIZE - 2_000_000, "{done}");
+    assert!(received <= SIZE - 1_000_000, "{done}");
 }
