@@ -70,20 +70,21 @@ fn bars_show_how_far_a_fetch_is_and_go_away() {
 
 #[test]
 fn ctrl_c_ends_a_fetch_which_then_goes_on() {
-    const SIZE: u64 = 4_000_000;
+    // More than is ever kept back before it is written.
+    const SIZE: u64 = 24_000_000;
     let large = Repo::new(ID)
         .file("config.json", Content::bytes("{}"))
         .lfs("model.safetensors", Content::noise(1, SIZE));
     let hub = Hub::with(Settings::default(), large);
-    let stall = Fault::Stall { after: SIZE / 2 };
+    let stall = Fault::Stall { after: 6_000_000 };
     hub.server.script(Stage::Body, "model.safetensors", [stall]);
     let mut terminal = start(&hub, &["pull", ID]);
-    // The bar reaches what has been written of the first half.
-    terminal.exp_regex(r"1\.[5-9]\d? ?MB/4\.00 MB").unwrap();
+    terminal.exp_regex(r"[1-9]\d?\.\d\d MB/24\.00 MB").unwrap();
     terminal.send_control('c').unwrap();
     ends_with(&mut terminal, 130);
     hub.offline(&["pull", ID])
         .refused(1, &["is not on this machine"]);
     let done = hub.run(&["pull", "--json", ID]).json();
-    assert!(done["received_bytes"].as_u64().unwrap() < SIZE, "{done}");
+    let received = done["received_bytes"].as_u64().unwrap();
+    assert!(received <= SIZE - 1_000_000, "{done}");
 }
