@@ -285,7 +285,7 @@ mod tests {
             // By now they sleep.
             thread::sleep(Duration::from_millis(5));
             let count = AtomicU32::new(0);
-            let deadline = Instant::now() + Duration::from_secs(60);
+            let deadline = Instant::now() + Duration::from_mins(1);
             pool.offer(&|_| {
                 count.fetch_add(1, Ordering::Relaxed);
                 while count.load(Ordering::Relaxed) < 3 && Instant::now() < deadline {
