@@ -14,5 +14,6 @@ mod text_files;
 pub use checkpoint::{Checkpoint, Format};
 pub use convert::convert_to_mlx_folder;
 pub use error::FilesError;
+pub use safetensors_folder::safetensors_header;
 pub use tensor::{Dtype, Tensor, TensorInfo};
 pub use text_files::{NamedTemplate, TextFiles};

@@ -213,15 +213,19 @@ fn open_shard(path: &Path) -> Result<Shard, FilesError> {
             path: path.to_path_buf(),
         });
     }
-    let tensors = read_header(&map).map_err(|reason| FilesError::malformed(path, reason))?;
+    let tensors = safetensors_header(&map).map_err(|reason| FilesError::malformed(path, reason))?;
     Ok(Shard { map, tensors })
 }
 
-/// The tensors of a whole file's bytes, and where in these they lie.
+/// The tensors that the bytes of a whole safetensors file describe, and where in these they lie.
+///
+/// # Errors
+///
+/// What is wrong with the file, in words: every length and offset is checked against its size.
 ///
 /// The length is compared here rather than by `SafeTensors::read_metadata`, whose sum of the
 /// two lengths overflows for a header that claims a tensor of nearly 2^64 bytes.
-fn read_header(file: &[u8]) -> Result<Vec<(TensorInfo, Range<usize>)>, String> {
+pub fn safetensors_header(file: &[u8]) -> Result<Vec<(TensorInfo, Range<usize>)>, String> {
     let (length, rest) = file
         .split_first_chunk::<LENGTH_BYTES>()
         .ok_or_else(|| format!("it has only {} bytes", file.len()))?;
