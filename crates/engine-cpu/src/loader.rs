@@ -31,7 +31,6 @@ pub(crate) fn load(
     pool: &mut Pool,
     progress: &Progress,
 ) -> Result<Decoder> {
-    ensure_implemented(spec)?;
     let reading = Reading {
         checkpoint,
         progress,
@@ -67,7 +66,7 @@ pub(crate) fn load(
 }
 
 /// The spec can say more than this decoder can do.
-fn ensure_implemented(spec: &DecoderSpec) -> Result<()> {
+pub(crate) fn ensure_implemented(spec: &DecoderSpec) -> Result<()> {
     if spec.norm.kind != NormKind::RmsNorm {
         return Err(unsupported(format!(
             "norms of the kind {:?} are not implemented",

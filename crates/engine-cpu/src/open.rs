@@ -16,7 +16,7 @@ use crate::{
     decoder::Precisions,
     file_errors::{from_arch, from_files},
     kernels,
-    loader::load,
+    loader::{ensure_implemented, load},
     manifest::Manifest,
     model::{CpuModel, Parts},
     parallel::{Pool, physical_cores},
@@ -88,6 +88,7 @@ impl Files {
             Checkpoint::open(&request.path).map_err(|error| from_files(&request.path, error))?;
         let spec = DecoderSpec::from_config(checkpoint.config())
             .map_err(|error| from_arch(&config_path(&checkpoint), &error))?;
+        ensure_implemented(&spec)?;
         let context = context(&spec, request.options.context_length)?;
         let manifest = Manifest::check(&checkpoint, &spec)?;
         if let Some(window) = spec.ignored_sliding_window {

@@ -1,6 +1,7 @@
 //! Every family against what mlx-lm computes in f32: the goldens of `engine-mlx`.
 
-use engine_core::{Model, TokenId};
+use engine_core::{Error, LoadRequest, Model, Progress, TokenId};
+use engine_cpu::CpuModel;
 use safetensors::Dtype;
 use serde_json::Value;
 
@@ -15,11 +16,33 @@ struct Golden {
     greedy: Vec<TokenId>,
 }
 
-fn goldens() -> Vec<Golden> {
-    let goldens: Vec<Value> = serde_json::from_str(include_str!(
+/// Those with a mixture of experts, or those without.
+fn written(with_experts: bool) -> Vec<Value> {
+    let mut goldens: Vec<Value> = serde_json::from_str(include_str!(
         "../../../engine-mlx/tests/fixtures/goldens.json"
     ))
     .unwrap();
+    goldens.retain(|golden| golden["config"]["num_experts"].is_u64() == with_experts);
+    goldens
+}
+
+#[test]
+fn mixtures_of_experts_are_refused_by_name() {
+    let goldens = written(true);
+    assert_eq!(goldens.len(), 2);
+    for golden in goldens {
+        let folder = Tiny::new(&golden["config"], Dtype::F32).write();
+        let error = CpuModel::load(&LoadRequest::new(folder.path()), &Progress::silent());
+        assert!(
+            matches!(&error, Err(Error::UnsupportedModel { reason, .. })
+                if reason.contains("mixtures of experts")),
+            "{error:?}"
+        );
+    }
+}
+
+fn goldens() -> Vec<Golden> {
+    let goldens = written(false);
     assert_eq!(goldens.len(), 10);
     let tokens = |value: &Value| -> Vec<TokenId> { serde_json::from_value(value.clone()).unwrap() };
     goldens
