@@ -13,7 +13,7 @@ use crate::{model, setup};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// What to ask.
-    #[arg(default_value = "What is the capital of France?")]
+    #[arg(default_value = "What is the capital of France? Answer in one sentence.")]
     question: String,
     /// Set MLX up and answer on it, whichever device it has.
     #[arg(long)]
