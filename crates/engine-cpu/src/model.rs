@@ -27,6 +27,8 @@ pub struct CpuModel {
     kernels: &'static dyn Kernels,
     pool: Pool,
     workspace: Workspace,
+    /// The wanted logits of each run, kept for their memory.
+    rows: Vec<Vec<f32>>,
 }
 
 /// What loading found out.
@@ -63,6 +65,7 @@ impl CpuModel {
             sequences,
             kernels,
             workspace: Workspace::new(pool.threads()),
+            rows: Vec::new(),
             pool,
         }
     }
@@ -107,9 +110,10 @@ impl CpuModel {
         }
     }
 
-    /// Computes the batch, [`MOST_ROWS`] rows at a time. Returns the wanted logits of each run.
-    fn compute(&mut self, active: &mut [Active<'_>]) -> Vec<Vec<f32>> {
-        let mut rows_of: Vec<Vec<f32>> = active.iter().map(|_| Vec::new()).collect();
+    /// Computes the batch, [`MOST_ROWS`] rows at a time. The wanted logits go to `self.rows`.
+    fn compute(&mut self, active: &mut [Active<'_>]) {
+        self.rows.resize_with(active.len(), Vec::new);
+        self.rows.iter_mut().for_each(Vec::clear);
         loop {
             let mut tokens: Vec<TokenId> = Vec::new();
             let mut parts = Vec::new();
@@ -139,7 +143,7 @@ impl CpuModel {
                 });
             }
             if tokens.is_empty() {
-                return rows_of;
+                return;
             }
             let mut machine = Machine {
                 kernels: self.kernels,
@@ -148,7 +152,7 @@ impl CpuModel {
             };
             self.decoder.step(&mut machine, &tokens, &mut parts);
             for rows in wanted.chunks(MOST_LOGIT_ROWS) {
-                self.decoder.logits(&mut machine, rows, &mut rows_of);
+                self.decoder.logits(&mut machine, rows, &mut self.rows);
             }
         }
     }
@@ -175,14 +179,14 @@ impl Model for CpuModel {
             self.info.context_length,
         )?;
         let mut active = self.activate(runs)?;
-        let rows = self.compute(&mut active);
+        self.compute(&mut active);
         for active in &mut active {
             active.sequence.len += active.run.tokens.len();
         }
         self.put_back(active);
         logits.reset(self.info.vocab_size);
-        for rows in rows {
-            logits.push_run(&rows);
+        for rows in &self.rows {
+            logits.push_run(rows);
         }
         Ok(())
     }
@@ -209,6 +213,7 @@ impl Model for CpuModel {
 
     fn trim(&mut self) -> Result<()> {
         self.workspace = Workspace::new(self.pool.threads());
+        self.rows = Vec::new();
         Ok(())
     }
 }

@@ -250,6 +250,8 @@ impl Attention {
         {
             let begin = number * PAGE;
             let within = |position: usize| position.saturating_sub(begin).min(PAGE);
+            let values = page.values(kv_head, within(end));
+            of.kernels.prefetch(&values.page);
             of.kernels.scores(queries, &page.keys(kv_head), scores);
             let (rows, _) = scores.as_chunks_mut::<PAGE>();
             for (index, row) in rows.iter_mut().enumerate() {
@@ -260,7 +262,9 @@ impl Attention {
                 };
                 shrink[index] = of.kernels.softmax_step(row, seen, &mut states[index]);
             }
-            let values = page.values(kv_head, within(end));
+            if let Some(next) = pages.get(number + 1).filter(|_| begin + PAGE < end) {
+                of.kernels.prefetch(&next.keys(kv_head).page);
+            }
             of.kernels.accumulate(scores, shrink, &values, out);
         }
         for (out, state) in out.chunks_exact_mut(self.head_dim).zip(states) {

@@ -40,6 +40,22 @@ impl Panels {
         }
     }
 
+    /// Appends the first `columns` numbers of a row.
+    pub(crate) fn append_row(&self, row: usize, columns: usize, out: &mut Vec<f32>) {
+        if self.rows == 1 {
+            out.extend_from_slice(&self.data[..columns]);
+            return;
+        }
+        let end = out.len() + columns;
+        out.reserve(columns.next_multiple_of(LANES));
+        let (panels, _) = self.data.as_chunks::<LANES>();
+        let panels = panels.iter().skip(row).step_by(self.rows);
+        for panel in panels.take(columns.div_ceil(LANES)) {
+            out.extend_from_slice(panel);
+        }
+        out.truncate(end);
+    }
+
     /// Writes a whole row.
     pub(crate) fn set_row(&mut self, row: usize, numbers: &[f32]) {
         for (tile, numbers) in numbers.chunks(LANES).enumerate() {
@@ -63,6 +79,10 @@ mod tests {
             panels.set_row(row, &numbers);
         }
         for row in 0..3 {
+            let mut appended = vec![7.0];
+            panels.append_row(row, 59, &mut appended);
+            let expected: Vec<f32> = (0..59).map(|column| number(row, column)).collect();
+            assert_eq!(appended[1..], expected);
             for start in 0..60 {
                 for len in 0..=60 - start {
                     let mut out = vec![-1.0; len];

@@ -151,9 +151,7 @@ impl Decoder {
             });
         for (index, wanted) in rows.iter().enumerate() {
             if let Some(out) = out.get_mut(wanted.run) {
-                let start = out.len();
-                out.resize(start + matrix.rows, 0.0);
-                logits.copy_row(index, 0, &mut out[start..]);
+                logits.append_row(index, matrix.rows, out);
             }
         }
     }

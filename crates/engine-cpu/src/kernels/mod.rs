@@ -50,6 +50,11 @@ pub(crate) trait Kernels: Debug + Send + Sync {
     /// `silu(gate) * up`, in place of `gate`.
     fn silu_mul(&self, gate: &mut [f32], up: &[f32]);
 
+    /// Tells the memory that these will be needed soon, where the processor can.
+    fn prefetch(&self, page: &ContextPage<'_>) {
+        let _ = page;
+    }
+
     /// Scores of queries `[queries, head_dim]` with a page of keys, `[queries, PAGE]`.
     fn scores(&self, queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]);
 

@@ -280,6 +280,14 @@ pub(crate) enum ContextPage<'a> {
 }
 
 impl ContextPage<'_> {
+    /// The numbers as bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::F16(bits) => bytemuck::cast_slice(bits),
+            Self::Q8(values, _) => bytemuck::cast_slice(values),
+        }
+    }
+
     fn check(&self, head_dim: usize) {
         match self {
             Self::F16(bits) => assert_eq!(bits.len(), head_dim * PAGE),

@@ -8,9 +8,11 @@ mod elementwise;
 mod load;
 mod plain;
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
 use super::{
-    AffineTiles, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen, SoftmaxState, ValueRows,
-    elementwise as shared, portable::Portable,
+    AffineTiles, ContextPage, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen,
+    SoftmaxState, ValueRows, elementwise as shared, portable::Portable,
 };
 
 /// Sixteen rows at a time. Exists only where [`Avx512::detect`] found the instructions.
@@ -64,6 +66,13 @@ impl Kernels for Avx512 {
     fn silu_mul(&self, gate: &mut [f32], up: &[f32]) {
         // SAFETY: `detect` found the instructions.
         unsafe { elementwise::silu_mul(gate, up) }
+    }
+
+    fn prefetch(&self, page: &ContextPage<'_>) {
+        for line in page.bytes().chunks(64) {
+            // SAFETY: a prefetch reads nothing that the program sees.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
     }
 
     fn scores(&self, queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]) {
