@@ -1,6 +1,7 @@
 //! A checkpoint's weights as a decoder: each tensor is read, packed for the kernels and let go of.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
@@ -48,6 +49,8 @@ pub(crate) fn load(
             weight: None,
         })
         .collect();
+    // The largest first: while one is packed it is held twice, and then the others are not yet there.
+    slots.sort_by_key(|slot| Reverse(slot.tensor.shape.iter().product::<usize>()));
     pool.for_chunks(&mut slots, 1, 1, |_, _, slots| {
         for slot in slots {
             slot.weight = Some(reading.weight(slot.tensor, slot.form));

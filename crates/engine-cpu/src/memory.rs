@@ -6,7 +6,10 @@ use engine_core::{Error, Result};
 use memmap2::MmapMut;
 
 /// Bytes that are asked of the system at a time.
-const PIECE: usize = 64 << 20;
+///
+/// What is left of a piece when a tensor does not fit takes up address space and no memory, but for
+/// the rest of its last large page.
+const PIECE: usize = 256 << 20;
 /// Every region starts at a multiple of a cache line.
 const ALIGNMENT: usize = 64;
 
@@ -99,12 +102,18 @@ impl ArenaBuilder {
     }
 }
 
-/// Zeroed memory that takes up room only where it is written to.
-fn ask(bytes: usize) -> Result<MmapMut> {
-    let map = MmapMut::map_anon(bytes).map_err(|error| Error::OutOfMemory {
+/// Zeroed bytes for a while: the system has them back as soon as they are dropped, which an allocator
+/// would put off.
+pub(crate) fn temporary(bytes: usize) -> Result<MmapMut> {
+    MmapMut::map_anon(bytes.max(1)).map_err(|error| Error::OutOfMemory {
         purpose: "the weights".to_owned(),
         reason: format!("the system refuses {} MiB more: {error}", bytes >> 20),
-    })?;
+    })
+}
+
+/// Zeroed memory that takes up room only where it is written to.
+fn ask(bytes: usize) -> Result<MmapMut> {
+    let map = temporary(bytes)?;
     #[cfg(target_os = "linux")]
     {
         // Only faster where it works.

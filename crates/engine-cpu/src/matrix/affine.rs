@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use engine_core::Result;
+use memmap2::MmapMut;
 
 use super::{NumberKind, SourceNumbers, StoredNumbers};
 use crate::{
     kernels::{AffineTiles, Blocks, LANES, Offset, Width},
-    memory::{Arena, ArenaBuilder, Region},
+    memory::{Arena, ArenaBuilder, Region, temporary},
 };
 
 /// What a file holds of such a matrix: MLX's `weight`, `scales` and `biases`.
@@ -52,7 +53,7 @@ impl AffineMatrix {
         } else {
             Width::Byte
         };
-        let quants = arena.store(&pack_quants(source, width))?;
+        let quants = arena.store(&pack_quants(source, width)?)?;
         let groups = source.columns / source.group;
         let (wide_scales, wide_biases);
         let (mut scales, mut biases) = (source.scales, source.biases);
@@ -65,7 +66,7 @@ impl AffineMatrix {
             (scales, biases) = (wide(&wide_scales), wide(&wide_biases));
         }
         let store = |numbers: &SourceNumbers<'_>| {
-            let bytes = numbers.interleave(source.rows, groups);
+            let bytes = numbers.interleave(source.rows, groups)?;
             StoredNumbers::store(numbers.kind, &bytes, arena)
         };
         let zero = (1 << (source.bits - 1)) as f32;
@@ -144,9 +145,9 @@ fn is_centred(
 }
 
 /// Lines of 64 bytes, four for each row of a tile; see [`AffineTiles`].
-fn pack_quants(source: &AffineSource<'_>, width: Width) -> Vec<u8> {
+fn pack_quants(source: &AffineSource<'_>, width: Width) -> Result<MmapMut> {
     let tile_bytes = width.tile_bytes(source.columns);
-    let mut out = vec![0; source.rows.div_ceil(LANES) * tile_bytes];
+    let mut out = temporary(source.rows.div_ceil(LANES) * tile_bytes)?;
     let row_bytes = source.columns * source.bits / 8;
     let mut unpacked = vec![0; source.columns];
     for (row, packed) in source
@@ -190,7 +191,7 @@ fn pack_quants(source: &AffineSource<'_>, width: Width) -> Vec<u8> {
             }
         }
     }
-    out
+    Ok(out)
 }
 
 /// Eight nibbles in a row to four bytes, of which byte `i` has nibbles `i` and `i + 4`.

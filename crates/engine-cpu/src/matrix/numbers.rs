@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use engine_core::Result;
 use half::f16;
+use memmap2::MmapMut;
 
 use crate::{
     kernels::{LANES, Numbers},
-    memory::{Arena, ArenaBuilder, Region},
+    memory::{Arena, ArenaBuilder, Region, temporary},
 };
 
 /// The types that numbers may have.
@@ -52,9 +53,9 @@ impl SourceNumbers<'_> {
 
     /// Puts rows side by side, [`LANES`] at a time: `[rows, columns]` becomes
     /// `[tiles, columns, LANES]`, filled up with zeros.
-    pub(crate) fn interleave(&self, rows: usize, columns: usize) -> Vec<u8> {
+    pub(crate) fn interleave(&self, rows: usize, columns: usize) -> Result<MmapMut> {
         let size = self.kind.bytes();
-        let mut out = vec![0; rows.div_ceil(LANES) * columns * LANES * size];
+        let mut out = temporary(rows.div_ceil(LANES) * columns * LANES * size)?;
         for (row, numbers) in self
             .bytes
             .chunks_exact(columns * size)
@@ -70,7 +71,7 @@ impl SourceNumbers<'_> {
         if cfg!(target_endian = "big") {
             out.chunks_exact_mut(size).for_each(<[u8]>::reverse);
         }
-        out
+        Ok(out)
     }
 
     /// The same numbers as f32.

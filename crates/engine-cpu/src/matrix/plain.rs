@@ -24,7 +24,7 @@ impl PlainMatrix {
         columns: usize,
         arena: &ArenaBuilder,
     ) -> Result<Self> {
-        let bytes = source.interleave(rows, columns);
+        let bytes = source.interleave(rows, columns)?;
         Ok(Self {
             numbers: StoredNumbers::store(source.kind, &bytes, arena)?,
         })
