@@ -76,6 +76,9 @@ unsafe fn all<const NIBBLE: bool, const BLOCK: usize>(
         Offset::Biases(biases) => (start(biases), 0.0),
         Offset::Zero(zero) => (std::ptr::null(), *zero),
     };
+    for line in tiles.quants.chunks(64).take(AHEAD / 64) {
+        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+    }
     let mut out = out.as_mut_ptr();
     for tile in 0..tiles.tiles() {
         // SAFETY: `check` found that there is a tile of quants, scales and biases for each number,
