@@ -35,7 +35,7 @@ impl<'a, T> Chunks<'a, T> {
         let mut first = self.next.load(Ordering::Relaxed);
         let share = loop {
             let left = self.count.checked_sub(first).filter(|left| *left > 0)?;
-            let share = (left / (2 * self.threads)).clamp(1, self.most);
+            let share = left.div_ceil(self.threads).min(self.most);
             match self.next.compare_exchange_weak(
                 first,
                 first + share,

@@ -4,14 +4,14 @@
 //! bits they fit, so weights of eight bits go through it as two halves.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_cvtepi32_ps,
-    _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi32,
-    _mm256_srli_epi16, _mm256_storeu_ps,
+    __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
+    _mm256_cvtepi32_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256,
+    _mm256_slli_epi32, _mm256_srli_epi16, _mm256_storeu_ps,
 };
 
-use super::load::{BF16, BYTES, F16, F32, numbers};
+use super::load::{AHEAD, BF16, BYTES, F16, F32, numbers};
 use crate::kernels::{AffineTiles, LANES, Numbers, Offset, Precision, QuantizedRows, Width};
 
 /// Bytes of a line, and of the part that belongs to eight rows.
@@ -235,6 +235,8 @@ macro_rules! kernels {
                             let mut weights = [_mm256_setzero_si256(); MOST_VECTORS];
                             let lines = if NIBBLE { vectors / 2 } else { vectors };
                             for line in 0..lines {
+                                let ahead = quants.wrapping_add(line * LINE + AHEAD);
+                                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
                                 let whole = _mm256_loadu_si256(quants.add(line * LINE).cast());
                                 if NIBBLE {
                                     weights[2 * line] = _mm256_and_si256(whole, low);

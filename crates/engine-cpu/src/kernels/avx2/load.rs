@@ -10,6 +10,10 @@ pub(super) const BF16: u8 = 1;
 pub(super) const F32: u8 = 2;
 pub(super) const I8: u8 = 3;
 
+/// How far ahead of their use weights are asked for, in bytes: they come from memory, in longer
+/// streams than the processor foresees by itself.
+pub(super) const AHEAD: usize = 4096;
+
 /// Bytes of a number of each kind.
 pub(super) const BYTES: [usize; 4] = [2, 2, 4, 1];
 

@@ -1,11 +1,11 @@
 //! Tiles of plain numbers, widened to 32 bits on the way.
 
 use std::arch::x86_64::{
-    _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_storeu_ps,
+    _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
-use super::load::{BF16, BYTES, F16, F32, numbers};
+use super::load::{AHEAD, BF16, BYTES, F16, F32, numbers};
 
 use crate::kernels::{LANES, Numbers, PlainTiles};
 
@@ -73,6 +73,8 @@ unsafe fn some_rows<const KIND: u8, const T: usize>(
                 numbers::<KIND>(start, column * LANES),
                 numbers::<KIND>(start, column * LANES + 8),
             ];
+            let ahead = column * LANES * BYTES[KIND as usize] + AHEAD;
+            _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(ahead).cast());
             for (row, sums) in rows.iter().zip(&mut sums) {
                 let x = _mm256_set1_ps(*row.as_ptr().add(column));
                 for (sum, weights) in sums[column % 2].iter_mut().zip(weights) {

@@ -2,13 +2,13 @@
 //! each of sixteen rows.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_cvtepi32_ps,
-    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
-    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_slli_epi32, _mm512_srli_epi16, _mm512_storeu_ps,
+    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512,
+    _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi16, _mm512_storeu_ps,
 };
 
-use super::load::{BF16, BYTES, F16, F32, numbers};
+use super::load::{AHEAD, BF16, BYTES, F16, F32, numbers};
 use crate::kernels::{
     AffineTiles, Blocks, LANES, Numbers, Offset, Precision, QuantizedRows, Width,
 };
@@ -76,6 +76,9 @@ unsafe fn all<const NIBBLE: bool, const BLOCK: usize>(
         Offset::Biases(biases) => (start(biases), 0.0),
         Offset::Zero(zero) => (std::ptr::null(), *zero),
     };
+    for line in tiles.quants.chunks(64).take(AHEAD / 64) {
+        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+    }
     let mut out = out.as_mut_ptr();
     for tile in 0..tiles.tiles() {
         // SAFETY: `check` found that there is a tile of quants, scales and biases for each number,
@@ -163,6 +166,10 @@ unsafe fn one_tile<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool, con
                 stored(tile.kind, tile.biases, group * LANES)
             };
             for _ in 0..tile.blocks_per_group {
+                let lines = if NIBBLE { BLOCK / 8 } else { BLOCK / 4 };
+                for line in 0..lines {
+                    _mm_prefetch::<_MM_HINT_T0>(quants.wrapping_add(AHEAD + line * 64).cast());
+                }
                 let mut weights = [_mm512_setzero_si512(); 8];
                 if NIBBLE {
                     for line in 0..BLOCK / 8 {
