@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use reqwest::{Response, header::ETAG};
 use tokio::task::JoinHandle;
 
 use super::{
     answer::{Asked, Verdict, judge},
+    buffers::Buffers,
     parts::{Fault, Transfer},
     place::Place,
     request::{NoAnswer, send},
@@ -206,10 +206,24 @@ fn again(error: Error) -> Fault {
 /// Bytes that have arrived and are not yet written.
 #[derive(Debug)]
 struct Held {
-    pieces: Vec<Bytes>,
+    bytes: Vec<u8>,
     start: u64,
-    length: usize,
     since: Instant,
+}
+
+impl Held {
+    fn new(buffers: &Buffers, start: u64, capacity: usize) -> Self {
+        Self {
+            bytes: buffers.take(capacity),
+            start,
+            since: Instant::now(),
+        }
+    }
+
+    /// How many more bytes it takes.
+    fn room(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
+    }
 }
 
 /// Reads a body to its end, writing as it comes. Returns how many bytes were new.
@@ -231,13 +245,10 @@ pub(crate) async fn read_body(
         transfer,
         pending: None,
     };
-    let mut held = Held {
-        pieces: Vec::new(),
-        start,
-        length: 0,
-        since: Instant::now(),
-    };
-    let mut outcome = loop {
+    let buffers = &transfer.run.shared.buffers;
+    let share = || options.flush_size(transfer.state.connections());
+    let mut held = Held::new(buffers, start, share());
+    let mut outcome = 'body: loop {
         if end.is_some_and(|end| at >= end) {
             break Ok(());
         }
@@ -274,25 +285,18 @@ pub(crate) async fn read_body(
         if let Some(end) = end {
             chunk.truncate((end - at) as usize);
         }
-        at += chunk.len() as u64;
         transfer.run.tally.receive(chunk.len() as u64);
-        held.length += chunk.len();
-        held.pieces.push(chunk);
-        if held.length >= options.flush_size(transfer.state.connections())
-            || held.since.elapsed() >= LONGEST_IN_MEMORY
-        {
-            let full = std::mem::replace(
-                &mut held,
-                Held {
-                    pieces: Vec::new(),
-                    start: at,
-                    length: 0,
-                    since: Instant::now(),
-                },
-            );
+        while !chunk.is_empty() {
+            let taken = chunk.split_to(held.room().min(chunk.len()));
+            held.bytes.extend_from_slice(&taken);
+            at += taken.len() as u64;
+            if held.room() > 0 && held.since.elapsed() < LONGEST_IN_MEMORY {
+                continue;
+            }
+            let full = std::mem::replace(&mut held, Held::new(buffers, at, share()));
             match writer.write(full).await {
                 Ok(written) => new += written,
-                Err(error) => break Err(error.into()),
+                Err(error) => break 'body Err(error.into()),
             }
         }
     };
@@ -320,10 +324,11 @@ impl Writer<'_> {
     /// Begins to write, once what was begun before is done. Returns how many bytes that brought.
     async fn write(&mut self, held: Held) -> Result<u64, Error> {
         let before = self.finish().await?;
-        if held.length > 0 {
+        if !held.bytes.is_empty() {
             let partial = Arc::clone(&self.transfer.partial);
+            let bytes = self.transfer.run.shared.buffers.share(held.bytes);
             self.pending = Some(tokio::task::spawn_blocking(move || {
-                partial.write(held.start, &held.pieces)
+                partial.write(held.start, &bytes)
             }));
         }
         Ok(before)
