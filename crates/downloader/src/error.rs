@@ -203,6 +203,11 @@ fn room(needed: Option<u64>, available: Option<u64>) -> String {
 }
 
 impl Error {
+    /// Whether a file or folder is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// What the reader can do about it, as one sentence.
     pub fn suggestion(&self) -> Cow<'static, str> {
         match self {

@@ -134,7 +134,10 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Whether snapshots link to blobs; `true` unless set. Copies are made without, and where links fail.
+    /// Whether snapshots link to blobs symbolically; `true` unless set.
+    ///
+    /// Without, and where such links fail, a file has two names; and where that fails too, a new one
+    /// is moved into the snapshot.
     #[must_use]
     pub fn symlinks(mut self, symlinks: bool) -> Self {
         self.options.symlinks = symlinks;

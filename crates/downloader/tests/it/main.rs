@@ -12,6 +12,7 @@ mod hostile;
 mod hub;
 mod kill;
 mod layout;
+mod listing;
 mod memory;
 mod python;
 mod resume;
