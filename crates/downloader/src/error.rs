@@ -41,6 +41,17 @@ pub enum Error {
         after: Duration,
     },
 
+    /// Far less came than before, so that another connection was to be tried.
+    #[error("{url} sent only {bytes_per_second} bytes a second of {path}")]
+    TooSlow {
+        /// The file.
+        path: FilePath,
+        /// The server.
+        url: RedactedUrl,
+        /// How little came.
+        bytes_per_second: u64,
+    },
+
     /// The server refused.
     #[error("{url} answered {status} for {path}")]
     Status {
@@ -214,7 +225,7 @@ impl Error {
             Self::Network { .. } => {
                 "check the network (and the proxy, if there is one) and run it again: it goes on where it stopped".into()
             }
-            Self::Stalled { .. } => {
+            Self::Stalled { .. } | Self::TooSlow { .. } => {
                 "run it again: it goes on where it stopped; if it repeats, try later or another network".into()
             }
             Self::Status { status, .. } => match status {
@@ -265,6 +276,7 @@ impl Error {
         match self {
             Self::Network { .. }
             | Self::Stalled { .. }
+            | Self::TooSlow { .. }
             | Self::Changed { .. }
             | Self::SizeMismatch { .. }
             | Self::DigestMismatch { .. }

@@ -23,6 +23,7 @@ pub(crate) struct Options {
     pub(crate) longest_delay: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) stall_timeout: Duration,
+    pub(crate) slow_window: Duration,
     pub(crate) lock_patience: Duration,
     pub(crate) reserve: u64,
     pub(crate) symlinks: bool,
@@ -44,6 +45,7 @@ impl DownloaderBuilder {
                 longest_delay: Duration::from_secs(30),
                 connect_timeout: Duration::from_secs(10),
                 stall_timeout: Duration::from_secs(30),
+                slow_window: Duration::from_secs(15),
                 lock_patience: Duration::from_mins(2),
                 reserve: 16 << 20,
                 symlinks: true,
@@ -118,6 +120,17 @@ impl DownloaderBuilder {
         self
     }
 
+    /// How long a connection may bring less than a tenth of what is usual for its file before another
+    /// one takes its place; 15 seconds unless set.
+    ///
+    /// Before anything is usual, 1 KiB a second is too little. Each time only half as much is
+    /// expected from then on.
+    #[must_use]
+    pub fn slow_window(mut self, window: Duration) -> Self {
+        self.options.slow_window = window;
+        self
+    }
+
     /// How long another process that holds a file's lock may make no progress; 2 minutes unless set.
     ///
     /// After that the file is fetched without the lock, into a partial file of its own.
@@ -177,7 +190,13 @@ impl DownloaderBuilder {
         if options.first_delay > options.longest_delay {
             return invalid("delays", "the first must not be longer than the longest");
         }
-        if options.stall_timeout.is_zero() || options.connect_timeout.is_zero() {
+        if [
+            options.stall_timeout,
+            options.connect_timeout,
+            options.slow_window,
+        ]
+        .contains(&Duration::ZERO)
+        {
             return invalid("timeouts", "they have to be longer than nothing");
         }
         Downloader::with_options(&self.cache, self.options)

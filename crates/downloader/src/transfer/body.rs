@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::{
     answer::{Asked, Verdict, judge},
     buffers::Buffers,
+    pace::Watch,
     parts::{Fault, Transfer},
     place::Place,
     request::{NoAnswer, send},
@@ -248,10 +249,12 @@ pub(crate) async fn read_body(
     let buffers = &transfer.run.shared.buffers;
     let share = || options.flush_size(transfer.state.connections());
     let mut held = Held::new(buffers, start, share());
+    let mut watch = Watch::new(&transfer.state.pace, options.slow_window);
     let mut outcome = 'body: loop {
         if end.is_some_and(|end| at >= end) {
             break Ok(());
         }
+        let asked = Instant::now();
         let chunk = tokio::select! {
             biased;
             () = listener.interrupted() => break Err(Fault::Interrupted),
@@ -286,6 +289,8 @@ pub(crate) async fn read_body(
             chunk.truncate((end - at) as usize);
         }
         transfer.run.tally.receive(chunk.len() as u64);
+        // A disk that holds things up is not the connection's fault, so only waiting for it counts.
+        let too_slow = watch.came(chunk.len(), asked.elapsed());
         while !chunk.is_empty() {
             let taken = chunk.split_to(held.room().min(chunk.len()));
             held.bytes.extend_from_slice(&taken);
@@ -299,12 +304,22 @@ pub(crate) async fn read_body(
                 Err(error) => break 'body Err(error.into()),
             }
         }
+        if let Some(bytes_per_second) = too_slow {
+            break Err(again(Error::TooSlow {
+                path: transfer.file.path.clone(),
+                url,
+                bytes_per_second,
+            }));
+        }
     };
     for step in [writer.write(held).await, writer.finish().await] {
         match step {
             Ok(written) => new += written,
             Err(error) => outcome = Err(error.into()),
         }
+    }
+    if outcome.is_ok() {
+        watch.end();
     }
     if outcome.is_ok() && end.is_none() {
         // A body without a length has ended cleanly, so the file is as long as that.

@@ -9,6 +9,7 @@ mod handover;
 mod hashing;
 mod journal;
 mod leftovers;
+mod pace;
 mod partial;
 mod parts;
 mod place;

@@ -17,4 +17,5 @@ mod memory;
 mod python;
 mod resume;
 mod sharing;
+mod slow;
 mod support;
