@@ -20,7 +20,7 @@ async fn gets(place: &Place, connections: usize) -> u64 {
         .build()
         .unwrap();
     let fetching = fetch(&downloader, place.plan().await);
-    let snapshot = tokio::time::timeout(Duration::from_secs(60), fetching).await;
+    let snapshot = tokio::time::timeout(Duration::from_mins(1), fetching).await;
     assert_complete(
         &snapshot
             .expect("it waits for a slow connection")
