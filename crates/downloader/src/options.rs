@@ -27,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) lock_patience: Duration,
     pub(crate) reserve: u64,
     pub(crate) symlinks: bool,
+    pub(crate) durable: bool,
     pub(crate) proxies: bool,
     pub(crate) user_agent: String,
 }
@@ -49,6 +50,7 @@ impl DownloaderBuilder {
                 lock_patience: Duration::from_mins(2),
                 reserve: 16 << 20,
                 symlinks: true,
+                durable: true,
                 proxies: true,
                 user_agent: concat!("mlxengine-downloader/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
@@ -154,6 +156,18 @@ impl DownloaderBuilder {
     #[must_use]
     pub fn symlinks(mut self, symlinks: bool) -> Self {
         self.options.symlinks = symlinks;
+        self
+    }
+
+    /// Whether a file lies on the disk, and not only in the operating system's memory, before it gets
+    /// its final name; `true` unless set.
+    ///
+    /// Without, the end of a download comes sooner. A process that is killed does no harm in either
+    /// case. But if the power fails within the next seconds, a file of the right size may hold wrong
+    /// bytes, which [`Cache::verify`](crate::Cache::verify) finds and nobody notices before.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.options.durable = durable;
         self
     }
 

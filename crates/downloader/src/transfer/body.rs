@@ -355,7 +355,9 @@ impl Writer<'_> {
         };
         let written = pending.await.map_err(|_| Error::Interrupted)?;
         self.transfer.tally.set_bytes(self.transfer.partial.bytes());
-        if let Some(send_out) = self.transfer.partial.send_out() {
+        if self.transfer.run.options().durable
+            && let Some(send_out) = self.transfer.partial.send_out()
+        {
             tokio::task::spawn_blocking(send_out);
         }
         written

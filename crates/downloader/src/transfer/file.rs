@@ -281,7 +281,8 @@ impl FileJob<'_> {
     ) -> Result<bool, Error> {
         let (layout, blob) = (self.destination.layout.clone(), name.clone());
         let partial = Arc::clone(partial);
-        let published = blocking(move || partial.publish(&layout, &blob)).await?;
+        let durable = self.run.options().durable;
+        let published = blocking(move || partial.publish(&layout, &blob, durable)).await?;
         Ok(published || self.has_blob(name, size).await?)
     }
 

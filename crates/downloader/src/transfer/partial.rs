@@ -344,26 +344,35 @@ impl Partial {
         Ok((checked, lost))
     }
 
-    /// Makes the content durable and gives it its final name.
+    /// Gives the content its final name, once it is `durable` if it has to be.
     ///
     /// `false` if the partial file is gone, because another process finished the same blob and cleaned up.
-    pub(crate) fn publish(&self, layout: &RepoLayout, blob: &BlobName) -> Result<bool, Error> {
+    pub(crate) fn publish(
+        &self,
+        layout: &RepoLayout,
+        blob: &BlobName,
+        durable: bool,
+    ) -> Result<bool, Error> {
         if let Some(size) = self.size() {
             // A server that sent too much, or a size that was wrong before, leaves no trace.
             self.data
                 .set_len(size)
                 .map_err(|e| Error::io("write", &self.data_path, e))?;
         }
-        self.data
-            .sync_all()
-            .map_err(|e| Error::io("write", &self.data_path, e))?;
+        if durable {
+            self.data
+                .sync_all()
+                .map_err(|e| Error::io("write", &self.data_path, e))?;
+        }
         let path = layout.blob(blob);
         match fs::rename(&self.data_path, &path) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(Error::io("rename", &self.data_path, e)),
         }
-        sync_folder(&layout.blobs());
+        if durable {
+            sync_folder(&layout.blobs());
+        }
         remove(&self.journal_path);
         remove_leftovers(layout, blob);
         Ok(true)

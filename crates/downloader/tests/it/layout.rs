@@ -159,3 +159,12 @@ async fn a_lock_file_can_be_locked_by_the_group() {
     let mode = fs::metadata(lock).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o664);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_waiting_for_the_disk_the_files_are_the_same() {
+    let place = Place::new(repo());
+    let downloader = place.builder().durable(false).build().unwrap();
+    let snapshot = fetch(&downloader, place.plan().await).await.unwrap();
+    assert_complete(&snapshot.path);
+    assert_eq!(place.unfinished(), Vec::<String>::new());
+}
