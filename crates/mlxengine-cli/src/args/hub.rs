@@ -12,7 +12,7 @@ use mlxengine::registry::Capability;
 /// goes on where it stopped.
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// A name as in qwen3-0.6b, or organisation/name of the Hub; with :Q4_K_M to choose one of
+    /// A name as in qwen3-0.6b, or organisation/name of the Hub; with :QUANTIZATION to choose one of
     /// several GGUF files, and with @revision if one is wanted
     #[arg(value_name = "MODEL")]
     pub(crate) model: String,
