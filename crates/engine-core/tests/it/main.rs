@@ -1,5 +1,6 @@
 //! The contract's own promises: ranges, names, auto traits, JSON forms.
 
+mod chat;
 mod configuration;
 mod errors;
 mod events;
