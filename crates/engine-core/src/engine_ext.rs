@@ -7,23 +7,11 @@ use std::{
 };
 
 use futures_core::Stream;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    BoxFuture, Engine, Error, GenerateRequest, GenerationEvent, GenerationStream,
-    GenerationSummary, Result, TokenId,
+    BoxFuture, Completion, Engine, Error, GenerateRequest, GenerationEvent, GenerationStream,
+    Result, completion::Gathering,
 };
-
-/// A whole answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Completion {
-    /// The text.
-    pub text: String,
-    /// Its tokens.
-    pub tokens: Vec<TokenId>,
-    /// Why it ended, and what it took.
-    pub summary: GenerationSummary,
-}
 
 /// Conveniences for callers, on top of [`Engine`]. Do not implement it.
 pub trait EngineExt: Engine {
@@ -36,7 +24,8 @@ pub trait EngineExt: Engine {
         self.generate(request)
     }
 
-    /// The stream's text alone, without empty pieces.
+    /// The stream's text alone, without empty pieces, thoughts and calls of tools. What was meant as
+    /// a call and can't be carried out is text.
     ///
     /// # Errors
     /// As [`EngineExt::stream`].
@@ -56,25 +45,10 @@ pub trait EngineExt: Engine {
 impl<E: Engine + ?Sized> EngineExt for E {}
 
 async fn collect(mut events: GenerationStream) -> Result<Completion> {
-    let mut text = String::new();
-    let mut tokens = Vec::new();
+    let mut answer = Gathering::default();
     while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
-        match event? {
-            GenerationEvent::Delta {
-                text: piece,
-                tokens: ids,
-            } => {
-                text.push_str(&piece);
-                tokens.extend(ids);
-            }
-            GenerationEvent::Done(summary) => {
-                return Ok(Completion {
-                    text,
-                    tokens,
-                    summary,
-                });
-            }
-            GenerationEvent::Prefill { .. } => {}
+        if let Some(completion) = answer.add(event?) {
+            return Ok(completion);
         }
     }
     Err(Error::backend(
@@ -106,6 +80,9 @@ impl Stream for TextStream {
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(Some(Ok(GenerationEvent::Delta { text, .. }))) if !text.is_empty() => {
                     return Poll::Ready(Some(Ok(text)));
+                }
+                Poll::Ready(Some(Ok(GenerationEvent::InvalidToolCall { invalid, .. }))) => {
+                    return Poll::Ready(Some(Ok(invalid.text)));
                 }
                 Poll::Ready(Some(Ok(_))) => {}
             }

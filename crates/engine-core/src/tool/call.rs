@@ -1,4 +1,4 @@
-//! Tools: what a model may call, and what it did call.
+//! A call of a tool.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
