@@ -78,7 +78,7 @@ fn a_summary_reads_well_as_json() {
         serde_json::to_value(summary()).unwrap(),
         serde_json::json!({
             "finish": {"reason": "stop_string", "match": "\n"},
-            "usage": {"prompt_tokens": 10, "generated_tokens": 5},
+            "usage": {"prompt_tokens": 10, "generated_tokens": 5, "reasoning_tokens": 2},
             "timings": {"queue_s": 0.0, "prefill_s": 0.5, "decode_s": 2.0},
             "seed": 7,
             "ignored": ["top_k"],
