@@ -16,6 +16,7 @@ const FRAGMENTS: &[&str] = &[
     "{\"name\": \"f\", \"parameters\": {}}",
     "[{\"name\": \"f\", \"arguments\": {}}]",
     "{\"a\": 1}",
+    "{\"x\": 1, \"name\": \"f\", \"arguments\": {}}",
     "{\"name\": \"f\"",
     "\"arguments\": {}}",
     "[TOOL_CALLS]",
