@@ -49,6 +49,7 @@ impl OfferedTools {
     }
 
     /// Checks a call that was read.
+    #[expect(clippy::result_large_err, reason = "either is a part of an answer")]
     pub(crate) fn check(&mut self, call: WrittenCall) -> Result<ToolCall, InvalidToolCall> {
         let WrittenCall {
             id,

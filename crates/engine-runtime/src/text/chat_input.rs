@@ -54,7 +54,7 @@ impl<'a> ChatInput<'a> {
 pub(super) enum Arguments {
     /// As an object, which most templates write as JSON themselves.
     Object,
-    /// As a text of JSON, which some, such as DeepSeek's, put in as it is.
+    /// As a text of JSON, which some, such as `DeepSeek`'s, put in as it is.
     Text,
 }
 

@@ -24,6 +24,7 @@ use super::{
     generation_tag::without_generation_tags,
     python_json::to_json,
     python_methods::python_method,
+    python_tests::add_python_tests,
     special_tokens::SpecialTokens,
 };
 
@@ -80,6 +81,7 @@ impl ChatTemplate {
         environment.set_recursion_limit(RECURSION);
         minijinja_contrib::add_to_environment(&mut environment);
         environment.set_unknown_method_callback(python_method);
+        add_python_tests(&mut environment);
         environment.add_filter("tojson", to_json);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", move |format: &str| {
@@ -173,5 +175,7 @@ fn template_error(error: &minijinja::Error) -> Error {
     }
 }
 
+#[cfg(test)]
+mod families;
 #[cfg(test)]
 mod tests;

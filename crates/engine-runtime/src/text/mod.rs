@@ -9,6 +9,7 @@ mod generation_tag;
 mod output_style;
 mod python_json;
 mod python_methods;
+mod python_tests;
 mod special_tokens;
 mod stop;
 mod tokenizer;

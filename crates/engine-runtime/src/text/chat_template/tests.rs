@@ -11,14 +11,14 @@ use serde_json::{Map, Value as Json, json};
 use super::*;
 
 /// The moment at which `regenerate.py` renders.
-fn stopped_clock() -> Zoned {
+pub(super) fn stopped_clock() -> Zoned {
     civil::date(2024, 7, 6)
         .at(19, 5, 3, 0)
         .to_zoned(TimeZone::UTC)
         .expect("a moment")
 }
 
-fn special_tokens() -> SpecialTokens {
+pub(super) fn special_tokens() -> SpecialTokens {
     let config = json!({ "bos_token": "<s>", "eos_token": { "content": "</s>" } });
     SpecialTokens::from_config(config.as_object()).expect("special tokens")
 }

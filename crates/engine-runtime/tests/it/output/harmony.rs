@@ -38,8 +38,10 @@ fn the_recipient_may_stand_before_the_channel() {
 
 #[test]
 fn without_tools_a_message_to_one_is_text() {
-    let mut grammar = OutputGrammar::default();
-    grammar.harmony = true;
+    let grammar = OutputGrammar {
+        harmony: true,
+        ..OutputGrammar::default()
+    };
     let parts: Vec<_> = parts(&grammar, [ANSWER]).iter().map(shown).collect();
     assert_eq!(parts[1], "text \"I'll look.{\\\"zone\\\": \\\"CET\\\"}\"");
 }

@@ -5,11 +5,13 @@ use engine_runtime::{OutputGrammar, OutputParser, Part, Phase, ThinkingStart, Th
 use super::{grammar, parts, shown};
 
 fn read(begun: bool, answer: &str) -> Vec<String> {
-    let mut grammar = OutputGrammar::default();
-    grammar.thinking = Some(ThinkingStart {
-        tags: ThinkingTags::new("<think>", "</think>"),
-        begun,
-    });
+    let grammar = OutputGrammar {
+        thinking: Some(ThinkingStart {
+            tags: ThinkingTags::new("<think>", "</think>"),
+            begun,
+        }),
+        ..OutputGrammar::default()
+    };
     parts(&grammar, [answer]).iter().map(shown).collect()
 }
 
