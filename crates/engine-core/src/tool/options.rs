@@ -105,11 +105,28 @@ pub enum ToolFormat {
     /// `[TOOL_CALLS][OBJECT, ...]`, and `[TOOL_CALLS]NAME[ARGS]{...}` of newer models. Mistral.
     Mistral,
     /// A code block marked `tool_code` or `json` that holds OBJECT, a list of them, or calls in
-    /// Python's form with arguments by name: `NAME(KEY=VALUE)`. Gemma.
+    /// Python's form with arguments by name: `NAME(KEY=VALUE)`. Gemma, up to Gemma 3.
     Gemma,
     /// Messages to a recipient: `<|channel|>commentary to=functions.NAME<|message|>{...}<|call|>`.
     /// gpt-oss.
     Harmony,
+    /// `<seed:tool_call>` and `</seed:tool_call>` around `<function=...>` as with Qwen3-Coder.
+    /// Seed-OSS.
+    SeedOss,
+    /// `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>NAME<｜tool▁sep｜>{...}<｜tool▁call▁end｜>...`, and the
+    /// older form with `function` in front and a code block behind. `DeepSeek`.
+    DeepSeek,
+    /// `<|START_ACTION|>[OBJECT, ...]<|END_ACTION|>`, the name under `tool_name`. Command A.
+    Cohere,
+    /// `<tool_calls>[OBJECT, ...]</tool_calls>`. Jamba.
+    Jamba,
+    /// `<|tool_call|>[OBJECT, ...]<|/tool_call|>`. Phi-4-mini.
+    #[serde(rename = "phi4_mini")]
+    Phi4Mini,
+    /// `<|tool_call_start|>[NAME(KEY=VALUE), ...]<|tool_call_end|>`. LFM2.
+    Lfm2,
+    /// `<|tool_call>call:NAME{KEY:VALUE}<tool_call|>`, with texts between `<|"|>`. Gemma 4.
+    Gemma4,
     /// An answer that begins with OBJECT or a list of them, in a code block marked `json` or in
     /// none.
     Json,
@@ -123,6 +140,13 @@ impl ToolFormat {
         Self::Mistral,
         Self::Gemma,
         Self::Harmony,
+        Self::SeedOss,
+        Self::DeepSeek,
+        Self::Cohere,
+        Self::Jamba,
+        Self::Phi4Mini,
+        Self::Lfm2,
+        Self::Gemma4,
         Self::Json,
     ];
 }

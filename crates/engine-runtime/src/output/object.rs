@@ -34,7 +34,7 @@ pub(super) fn looks_like_calls(text: &str) -> bool {
             .get("function")
             .filter(|inner| inner.is_object())
             .unwrap_or(value);
-        let has_name = ["name", "function", "tool"]
+        let has_name = ["name", "function", "tool", "tool_name"]
             .iter()
             .any(|key| value.get(key).is_some_and(Value::is_string));
         has_name
@@ -61,7 +61,7 @@ fn call_of_value(value: Value) -> Result<WrittenCall, String> {
     if let Some(Value::Object(inner)) = object.get_mut("function") {
         object = std::mem::take(inner);
     }
-    let name = ["name", "function", "tool"]
+    let name = ["name", "function", "tool", "tool_name"]
         .iter()
         .find_map(|key| object.get(*key)?.as_str().map(str::to_owned))
         .filter(|name| !name.is_empty())

@@ -57,8 +57,17 @@ fn tool_format(template: &str, tokenizer: &Tokenizer, harmony: bool) -> ToolForm
     }
     let marks = [
         ("<tool_call>", ToolFormat::Hermes),
+        ("<seed:tool_call>", ToolFormat::SeedOss),
+        ("<｜tool▁calls▁begin｜>", ToolFormat::DeepSeek),
+        ("<|START_ACTION|>", ToolFormat::Cohere),
+        ("<tool_calls>", ToolFormat::Jamba),
+        ("<|tool_call|>", ToolFormat::Phi4Mini),
+        ("<|tool_call_start|>", ToolFormat::Lfm2),
+        ("<|tool_call>", ToolFormat::Gemma4),
         ("[TOOL_CALLS]", ToolFormat::Mistral),
         ("<|python_tag|>", ToolFormat::Llama3),
+        // How Llama's templates describe a call, where they name no token.
+        ("dictionary of argument name", ToolFormat::Llama3),
         ("tool_code", ToolFormat::Gemma),
         ("<start_of_turn>", ToolFormat::Gemma),
     ];

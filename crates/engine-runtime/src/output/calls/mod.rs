@@ -1,5 +1,7 @@
 //! Calls in an answer, format by format.
 
+mod body;
+mod gemma4;
 mod leading;
 mod mistral;
 mod tagged;
@@ -21,8 +23,10 @@ pub(super) enum Calls {
 
 impl Calls {
     pub(super) fn new(format: Option<ToolFormat>) -> Self {
+        if let Some(tags) = format.and_then(tagged::tags) {
+            return Self::Tagged(Tagged::new(tags));
+        }
         match format {
-            Some(ToolFormat::Hermes) => Self::Tagged(Tagged::default()),
             Some(ToolFormat::Mistral) => Self::Mistral(Mistral::default()),
             Some(ToolFormat::Llama3) => Self::Leading(Leading::llama3()),
             Some(ToolFormat::Gemma) => Self::Leading(Leading::gemma()),
@@ -46,12 +50,11 @@ impl Calls {
 }
 
 /// Texts that have a meaning in a format.
-pub(super) fn markers(format: ToolFormat) -> &'static [&'static str] {
+pub(super) fn markers(format: ToolFormat) -> Vec<&'static str> {
     match format {
-        ToolFormat::Hermes => tagged::MARKERS,
-        ToolFormat::Mistral => mistral::MARKERS,
-        ToolFormat::Llama3 => leading::LLAMA3_MARKERS,
-        _ => &[],
+        ToolFormat::Mistral => mistral::MARKERS.to_vec(),
+        ToolFormat::Llama3 => leading::LLAMA3_MARKERS.to_vec(),
+        format => tagged::tags(format).map_or_else(Vec::new, tagged::Tags::markers),
     }
 }
 

@@ -5,14 +5,17 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use engine_core::ToolDefinition;
+use engine_core::{Message, ToolDefinition, ToolFormat};
 use serde::Deserialize;
 
 use super::{
     tests::{special_tokens, stopped_clock},
     *,
 };
-use engine_core::Message;
+use crate::{
+    OutputGrammar, OutputParser, Part,
+    text::{output_style::OutputStyle, tokenizer::Tokenizer},
+};
 
 /// Every template, so that none goes missing unnoticed.
 const FAMILIES: [&str; 57] = [
@@ -105,6 +108,13 @@ fn chats() -> Vec<Chat> {
     serde_json::from_str(&read("chats.json")).expect("chats")
 }
 
+fn template(family: &str) -> (String, ChatTemplate) {
+    let source = read(&format!("templates/{family}.jinja"));
+    let template = ChatTemplate::compile(&source, &special_tokens(), stopped_clock)
+        .unwrap_or_else(|error| panic!("{family}: {error}"));
+    (source, template)
+}
+
 /// What is different from `transformers`, or nothing.
 fn difference(outcome: Result<String>, expected: &Expected) -> Option<String> {
     match (outcome, expected) {
@@ -140,11 +150,9 @@ fn renders_every_family_as_transformers_does() {
     let mut differences = Vec::new();
     let mut equal = 0;
     for family in FAMILIES {
-        let source = read(&format!("templates/{family}.jinja"));
+        let (_, template) = template(family);
         let expected: BTreeMap<String, Expected> =
             serde_json::from_str(&read(&format!("expected/{family}.json"))).expect("texts");
-        let template = ChatTemplate::compile(&source, &special_tokens(), stopped_clock)
-            .unwrap_or_else(|error| panic!("{family}: {error}"));
         assert_eq!(expected.len(), chats.len(), "{family}");
         for chat in &chats {
             let input = ChatInput {
@@ -167,4 +175,131 @@ fn renders_every_family_as_transformers_does() {
         differences.join("\n")
     );
     assert_eq!(equal, FAMILIES.len() * 23);
+}
+
+/// What a template says alone, without a vocabulary.
+fn style(source: &str) -> OutputStyle {
+    let tokenizer = r#"{"version": "1.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}"#;
+    let tokenizer = Tokenizer::from_json(tokenizer).expect("a tokenizer");
+    OutputStyle::of(Some(source), &tokenizer)
+}
+
+/// Families whose template shows tools and writes calls, how they call, and what opens a thought.
+const CALLING: [(&str, ToolFormat, &str); 27] = [
+    ("command-a", ToolFormat::Cohere, "<|START_THINKING|>"),
+    ("deepseek-r1-0528", ToolFormat::DeepSeek, "<think>"),
+    ("exaone-4", ToolFormat::Hermes, "<think>"),
+    ("falcon-h1", ToolFormat::Hermes, ""),
+    ("gemma-4", ToolFormat::Gemma4, "<|channel>thought"),
+    ("glm-4.5", ToolFormat::Hermes, "<think>"),
+    ("gpt-oss", ToolFormat::Harmony, ""),
+    ("jamba", ToolFormat::Jamba, ""),
+    ("lfm2", ToolFormat::Lfm2, ""),
+    ("lfm2.5", ToolFormat::Lfm2, "<think>"),
+    ("llama-3.1", ToolFormat::Llama3, ""),
+    ("llama-3.2", ToolFormat::Llama3, ""),
+    ("llama-3.2-vision", ToolFormat::Llama3, ""),
+    ("llama-4", ToolFormat::Llama3, ""),
+    ("mistral-7b-v0.3", ToolFormat::Mistral, ""),
+    ("mistral-nemo", ToolFormat::Mistral, ""),
+    ("nemotron-3-nano", ToolFormat::Hermes, "<think>"),
+    ("qwen2.5", ToolFormat::Hermes, ""),
+    ("qwen2.5-coder", ToolFormat::Hermes, ""),
+    ("qwen3", ToolFormat::Hermes, "<think>"),
+    ("qwen3-2507", ToolFormat::Hermes, ""),
+    ("qwen3-coder", ToolFormat::Hermes, ""),
+    ("qwen3-thinking", ToolFormat::Hermes, "<think>"),
+    ("qwen3-vl", ToolFormat::Hermes, ""),
+    ("qwen3.5", ToolFormat::Hermes, "<think>"),
+    ("qwq", ToolFormat::Hermes, "<think>"),
+    ("seed-oss", ToolFormat::SeedOss, "<seed:think>"),
+];
+
+#[test]
+fn templates_say_how_their_models_call_and_think() {
+    for (family, calls, open) in CALLING {
+        let style = style(&template(family).0);
+        assert_eq!(style.calls, calls, "{family}");
+        assert_eq!(style.harmony, family == "gpt-oss", "{family}");
+        let opens = style.thinking.map(|tags| tags.open);
+        assert_eq!(opens.unwrap_or_default(), open, "{family}");
+    }
+}
+
+/// The templates are an oracle for the parsers: what they write for calls that a chat remembers is
+/// what their models were trained to write.
+#[test]
+fn calls_are_read_as_templates_write_them() {
+    let chats = chats();
+    let mut differences = Vec::new();
+    for (family, calls, _) in CALLING {
+        // One shows no calls of earlier turns, the other shows them behind tokens that it does not
+        // ask the model for.
+        if ["falcon-h1", "llama-4"].contains(&family) {
+            continue;
+        }
+        let (_, template) = template(family);
+        let mut read_back = 0;
+        for chat in &chats {
+            let Some(answer) = chat.messages.iter().position(|m| !m.tool_calls.is_empty()) else {
+                continue;
+            };
+            // Just the question and the answer with its calls, as far as it differs from a question.
+            let input = |messages| ChatInput {
+                messages,
+                tools: &chat.tools,
+                thinking: chat.thinking,
+            };
+            let prompt = template.render(&input(&chat.messages[..answer]));
+            let whole = template.render(&input(&chat.messages[..=answer]));
+            let (Ok(prompt), Ok(whole)) = (prompt, whole) else {
+                continue;
+            };
+            let same = prompt
+                .char_indices()
+                .zip(whole.chars())
+                .find(|((_, one), other)| one != other)
+                .map_or(prompt.len(), |((at, _), _)| at);
+            // Not inside a tag.
+            let same = match (prompt[..same].rfind('<'), prompt[..same].rfind('>')) {
+                (Some(open), close) if close.is_none_or(|close| close < open) => open,
+                _ => same,
+            };
+            let grammar = OutputGrammar {
+                calls: Some(calls),
+                harmony: calls == ToolFormat::Harmony,
+                thinking: None,
+            };
+            let mut parser = OutputParser::new(&grammar);
+            let mut parts = parser.push(&whole[same..]);
+            parts.extend(parser.finish());
+            let read: Vec<_> = parts
+                .iter()
+                .filter_map(|part| match part {
+                    Part::Call(call) => Some(call),
+                    _ => None,
+                })
+                .collect();
+            let mut written = chat.messages[answer].tool_calls.as_slice();
+            if family == "gpt-oss" {
+                // Its template shows the first call alone.
+                written = &written[..1];
+            }
+            let same_calls = read.len() == written.len()
+                && read.iter().zip(written).all(|(read, written)| {
+                    // Formats without types have texts for values.
+                    let same =
+                        |(key, value)| read.untyped || written.arguments.get(key) == Some(value);
+                    read.name == written.name
+                        && read.arguments.len() == written.arguments.len()
+                        && read.arguments.iter().all(same)
+                });
+            if !same_calls {
+                differences.push(format!("{family}, {}: {:?}", chat.name, &whole[same..]));
+            }
+            read_back += 1;
+        }
+        assert!(read_back >= 3, "{family}: {read_back}");
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

@@ -1,6 +1,8 @@
 //! Golden answers of each family's format.
 
-use engine_core::ToolFormat::{Gemma, Hermes, Json, Llama3, Mistral};
+use engine_core::ToolFormat::{
+    Cohere, DeepSeek, Gemma, Gemma4, Hermes, Jamba, Json, Lfm2, Llama3, Mistral, Phi4Mini, SeedOss,
+};
 use engine_runtime::Part;
 
 use super::{arguments, grammar, parts, read};
@@ -315,5 +317,64 @@ fn json_calls_are_an_object_or_a_list() {
     assert_eq!(
         read(Json, "{\"name\": \"time\", \"arguments\": {\"zo"),
         ["bad the answer ended inside it"]
+    );
+}
+
+#[test]
+fn families_with_tags_of_their_own() {
+    for (format, answer) in [
+        (
+            SeedOss,
+            "<seed:tool_call>\n<function=time>\n<parameter=zone>CET</parameter>\n</function>\n\
+             </seed:tool_call>",
+        ),
+        (
+            DeepSeek,
+            "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>time<｜tool▁sep｜>{\"zone\": \"CET\"}\
+             <｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        ),
+        (
+            DeepSeek,
+            "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>time\n```json\n\
+             {\"zone\": \"CET\"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        ),
+        (
+            Cohere,
+            "<|START_ACTION|>[{\"tool_call_id\": \"0\", \"tool_name\": \"time\", \"parameters\": \
+             {\"zone\": \"CET\"}}]<|END_ACTION|>",
+        ),
+        (
+            Jamba,
+            "<tool_calls>[{\"name\": \"time\", \"arguments\": {\"zone\": \"CET\"}}]</tool_calls>",
+        ),
+        (
+            Phi4Mini,
+            "<|tool_call|>[{\"name\": \"time\", \"arguments\": {\"zone\": \"CET\"}}]<|/tool_call|>",
+        ),
+        (
+            Lfm2,
+            "<|tool_call_start|>[time(zone=\"CET\")]<|tool_call_end|>",
+        ),
+        (
+            Gemma4,
+            "<|tool_call>call:time{zone:<|\"|>CET<|\"|>}<tool_call|>",
+        ),
+    ] {
+        assert_eq!(
+            read(format, &format!("a{answer}b")),
+            ["text \"a\"", "call time{\"zone\":\"CET\"}", "text \"b\""],
+            "{answer}"
+        );
+    }
+    assert_eq!(
+        read(
+            Gemma4,
+            "<|tool_call>call:f{a:[1,-2.5,true,null],b:{c:<|\"|>}, <|\"|>}}<tool_call|>",
+        ),
+        ["call f{\"a\":[1,-2.5,true,null],\"b\":{\"c\":\"}, \"}}"]
+    );
+    assert_eq!(
+        read(Gemma4, "<|tool_call>call:f{a:x}<tool_call|>"),
+        ["bad \"x\" is no value"]
     );
 }
