@@ -14,9 +14,10 @@ pub use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Capabilities, Completion, ComputeType,
     DeviceChoice, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
     GenerateParams, GenerateRequest, GenerationEvent, GenerationStream, GenerationSummary,
-    KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage, MemoryEstimate,
-    MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, Quantization, Result, Role,
-    Suitability, TextStream, Timings, TokenId, Usage,
+    InvalidToolCall, KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage,
+    MemoryEstimate, MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, Quantization,
+    ReasoningOptions, Result, Role, Suitability, TextStream, Timings, TokenId, ToolCall,
+    ToolCallProblem, ToolChoice, ToolDefinition, ToolFormat, ToolOptions, ToolPrompt, Usage,
 };
 #[cfg(feature = "cpu")]
 pub use engine_cpu::CpuBackend;
