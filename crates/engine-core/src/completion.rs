@@ -1,8 +1,13 @@
 //! A whole answer, put together from its events.
 
+use std::future::poll_fn;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{GenerationEvent, GenerationSummary, InvalidToolCall, Message, TokenId, ToolCall};
+use crate::{
+    Error, GenerationEvent, GenerationStream, GenerationSummary, InvalidToolCall, Message, Result,
+    TokenId, ToolCall,
+};
 
 /// A whole answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +30,29 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// Reads a generation to its end; `show` sees each event as it comes.
+    ///
+    /// # Errors
+    /// The stream's, and [`Error::Backend`] for a stream that ends without its last event.
+    pub async fn collect(
+        mut events: GenerationStream,
+        mut show: impl FnMut(&GenerationEvent),
+    ) -> Result<Self> {
+        let mut answer = Gathering::default();
+        while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
+            let event = event?;
+            show(&event);
+            if let Some(completion) = answer.add(event) {
+                return Ok(completion);
+            }
+        }
+        Err(Error::backend(
+            "unknown",
+            "finish a generation",
+            "the event stream ended without its last event",
+        ))
+    }
+
     /// The answer as the assistant's message, to go on with the chat.
     pub fn into_message(self) -> Message {
         Message::assistant(self.text)
@@ -35,7 +63,7 @@ impl Completion {
 
 /// An answer whose events are still coming.
 #[derive(Debug, Default)]
-pub(crate) struct Gathering {
+struct Gathering {
     text: String,
     reasoning: String,
     tool_calls: Vec<ToolCall>,
@@ -45,7 +73,7 @@ pub(crate) struct Gathering {
 
 impl Gathering {
     /// Adds an event; the last one gives the answer.
-    pub(crate) fn add(&mut self, event: GenerationEvent) -> Option<Completion> {
+    fn add(&mut self, event: GenerationEvent) -> Option<Completion> {
         match event {
             GenerationEvent::Prefill { .. } => {}
             GenerationEvent::Delta { text, tokens } => {

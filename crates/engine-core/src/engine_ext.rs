@@ -1,7 +1,6 @@
 //! Conveniences that every engine has.
 
 use std::{
-    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -9,8 +8,7 @@ use std::{
 use futures_core::Stream;
 
 use crate::{
-    BoxFuture, Completion, Engine, Error, GenerateRequest, GenerationEvent, GenerationStream,
-    Result, completion::Gathering,
+    BoxFuture, Completion, Engine, GenerateRequest, GenerationEvent, GenerationStream, Result,
 };
 
 /// Conveniences for callers, on top of [`Engine`]. Do not implement it.
@@ -38,25 +36,11 @@ pub trait EngineExt: Engine {
     /// Waits for the whole answer.
     fn complete(&self, request: GenerateRequest) -> BoxFuture<Result<Completion>> {
         let stream = self.stream(request);
-        Box::pin(async move { collect(stream?).await })
+        Box::pin(async move { Completion::collect(stream?, |_| ()).await })
     }
 }
 
 impl<E: Engine + ?Sized> EngineExt for E {}
-
-async fn collect(mut events: GenerationStream) -> Result<Completion> {
-    let mut answer = Gathering::default();
-    while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
-        if let Some(completion) = answer.add(event?) {
-            return Ok(completion);
-        }
-    }
-    Err(Error::backend(
-        "unknown",
-        "finish a generation",
-        "the event stream ended without its last event",
-    ))
-}
 
 /// The text of a generation, piece by piece. Dropping it cancels.
 pub struct TextStream {

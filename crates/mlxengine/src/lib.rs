@@ -6,6 +6,8 @@ mod load_progress;
 mod policy;
 #[cfg(feature = "hub")]
 mod store;
+mod tool_loop;
+mod tools;
 
 #[cfg(feature = "hub")]
 pub use downloader;
@@ -37,3 +39,5 @@ pub use store::{
     ModelDescription, ModelStore, ModelStoreBuilder, NamedModel, Pull, PullProgressStream, Pulled,
     StoreError, StoredModel,
 };
+pub use tool_loop::{ToolLoop, ToolRun, ToolRunFinish};
+pub use tools::{Tool, ToolBox, ToolResult};
