@@ -9,4 +9,5 @@ mod load;
 mod logits;
 mod params;
 mod request;
+mod tools;
 mod traits;

@@ -83,7 +83,7 @@ fn renders_as(chat: &ChatInput<'_>, text: &str, pipeline: &TextPipeline) -> bool
 /// Whether the model thinks, or does not, whatever it is told.
 fn thinks_anyway(grammar: &OutputGrammar, on: bool) -> bool {
     if on {
-        grammar.thinking.as_ref().is_some_and(|start| start.begun)
+        grammar.harmony || grammar.thinking.as_ref().is_some_and(|start| start.begun)
     } else {
         grammar.thinking.is_none() && !grammar.harmony
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine_core::{Result, TokenId};
+use engine_core::{Error, Result, TokenId};
 
 use super::{
     decoding::{Stage, feed, finish, stages},
@@ -28,6 +28,8 @@ pub struct Detokenizer {
     mode: Mode,
     /// Special tokens that are text all the same.
     shown: BTreeMap<TokenId, String>,
+    /// What went wrong at a token that ended the text before it; reported at the end.
+    failed: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Detokenizer {
             tokenizer,
             mode,
             shown,
+            failed: None,
         }
     }
 
@@ -60,7 +63,13 @@ impl Detokenizer {
         if let Some(shown) = self.shown.get(&token) {
             let shown = shown.clone();
             // It ends what stands before it, which else could come out behind it.
-            return self.finish().unwrap_or_default() + &shown;
+            return match self.finish() {
+                Ok(text) => text + &shown,
+                Err(error) => {
+                    self.failed = Some(error);
+                    shown
+                }
+            };
         }
         let mut text = String::new();
         match &mut self.mode {
@@ -79,6 +88,9 @@ impl Detokenizer {
     /// # Errors
     /// [`Error::Tokenizer`](engine_core::Error::Tokenizer), only where the text comes as a whole.
     pub fn finish(&mut self) -> Result<String> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         match &mut self.mode {
             Mode::Stages(stages) => {
                 let mut text = String::new();
