@@ -63,7 +63,7 @@ impl Engine for Replay {
     }
 
     fn prompt_text(&self, _: &ValidRequest) -> Result<Option<String>> {
-        Ok(String::new())
+        Ok(None)
     }
 
     fn memory(&self) -> BoxFuture<Result<MemoryReport>> {
