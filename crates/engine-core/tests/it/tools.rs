@@ -27,7 +27,7 @@ fn chat() -> GenerateRequest {
 }
 
 fn refused(request: GenerateRequest, capabilities: &Capabilities) -> Error {
-    request.validate("x", capabilities).unwrap_err()
+    request.validate("x", capabilities).expect_err("a refusal")
 }
 
 #[track_caller]
