@@ -58,6 +58,14 @@ fields! {
     StopTokens = "stop_tokens",
     /// [`GenerateParams::ignore_eos`](crate::GenerateParams::ignore_eos).
     IgnoreEos = "ignore_eos",
+    /// [`ToolOptions::definitions`](crate::ToolOptions::definitions).
+    Tools = "tools",
+    /// [`ToolOptions::choice`](crate::ToolOptions::choice) of a tool that must be called.
+    ToolChoice = "tool_choice",
+    /// [`ReasoningOptions::thinking`](crate::ReasoningOptions::thinking).
+    Thinking = "thinking",
+    /// [`ReasoningOptions::max_tokens`](crate::ReasoningOptions::max_tokens).
+    ReasoningTokens = "reasoning_tokens",
     /// [`LoadOptions::device`](crate::LoadOptions::device).
     Device = "device",
     /// [`LoadOptions::compute`](crate::LoadOptions::compute).
@@ -98,7 +106,8 @@ impl FieldSet {
     /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// Every field of a generation request.
+    /// Every field of a generation request that holds for any model. What a model's chat template
+    /// decides is beside it: [`Field::Tools`], [`Field::Thinking`], [`Field::ReasoningTokens`].
     pub const GENERATION: Self = Self::NONE
         .with(Field::Prompt)
         .with(Field::Messages)
@@ -126,6 +135,12 @@ impl FieldSet {
     #[must_use]
     pub const fn without(self, field: Field) -> Self {
         Self(self.0 & !(1 << field as u64))
+    }
+
+    /// The fields of both sets.
+    #[must_use]
+    pub const fn with_all(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether the field is in the set.

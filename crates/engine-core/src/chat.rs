@@ -1,8 +1,12 @@
 //! Chat messages.
 
+mod content;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::ToolCall;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,13 +42,41 @@ impl fmt::Display for Role {
 }
 
 /// One message of a chat.
+///
+/// In JSON it looks as in `OpenAI`'s API for chats: what is empty is absent, `content` may be
+/// `null` or a list of parts of type `text`, and `reasoning` may also be called
+/// `reasoning_content`. A part that is not text, such as an image, is an error, and so is an
+/// unknown key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// What is said.
+    #[serde(default, deserialize_with = "content::deserialize")]
     pub content: String,
+    /// What the model thought before it said so; of the assistant alone. Most templates leave it
+    /// out of earlier turns.
+    #[serde(
+        default,
+        alias = "reasoning_content",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reasoning: Option<String>,
+    /// The tools that the model called; of the assistant alone.
+    #[serde(
+        default,
+        deserialize_with = "content::null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub tool_calls: Vec<ToolCall>,
+    /// The call that this is the result of; of the role [`Role::Tool`] alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    /// The tool that this is the result of; of the role [`Role::Tool`] alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Message {
@@ -53,6 +85,10 @@ impl Message {
         Self {
             role,
             content: content.into(),
+            reasoning: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            name: None,
         }
     }
 
@@ -69,5 +105,28 @@ impl Message {
     /// What the model said.
     pub fn assistant(content: impl Into<String>) -> Self {
         Self::new(Role::Assistant, content)
+    }
+
+    /// What a tool gave back for a call of the model.
+    pub fn tool_result(call: &ToolCall, content: impl Into<String>) -> Self {
+        Self {
+            tool_call_id: Some(call.id.clone()),
+            name: Some(call.name.clone()),
+            ..Self::new(Role::Tool, content)
+        }
+    }
+
+    /// With what the model thought before; no text is no thought.
+    #[must_use]
+    pub fn with_reasoning(mut self, reasoning: impl Into<String>) -> Self {
+        self.reasoning = Some(reasoning.into()).filter(|reasoning| !reasoning.is_empty());
+        self
+    }
+
+    /// With the tools that the model called.
+    #[must_use]
+    pub fn with_tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
+        self.tool_calls.extend(calls);
+        self
     }
 }

@@ -41,7 +41,12 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// # Behavior
     /// - The stream is any number of `Prefill`, any number of `Delta`, then exactly one `Done`.
     /// - Nothing comes after `Done` or after an `Err`.
-    /// - The joined text equals the decoded tokens, cut before the earliest stop string.
+    /// - The joined text equals the decoded tokens, cut before the earliest stop string; where a
+    ///   chat's answer has thoughts or calls, as [`GenerationEvent`] says.
+    /// - The tokens of all events, in order, are those of the answer.
+    /// - A call in a `ToolCall` is of a tool of the request, with arguments that fit its schema.
+    /// - Without tools that are offered there is neither `ToolCall` nor `InvalidToolCall`.
+    /// - A limit on thinking ends the thought when it is reached, and the answer goes on.
     /// - No delta splits a character.
     /// - Dropping the stream frees its sequence within one step of the model.
     /// - A failed generation leaves the engine able to run the next.
@@ -65,6 +70,13 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Unsupported`](crate::Error::Unsupported) with
     /// [`Field::Messages`](crate::Field::Messages) if the model has no chat template.
     fn render_chat(&self, messages: &[Message]) -> Result<String>;
+
+    /// The text that the model reads for a request, with its tools and its switch for thinking.
+    /// `None` for a prompt of tokens.
+    ///
+    /// # Errors
+    /// Those of [`Engine::generate`] that are found while the text is made.
+    fn prompt_text(&self, request: &ValidRequest) -> Result<Option<String>>;
 
     /// The memory that the model holds now.
     fn memory(&self) -> BoxFuture<Result<MemoryReport>>;

@@ -1,29 +1,15 @@
 //! Conveniences that every engine has.
 
 use std::{
-    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use futures_core::Stream;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    BoxFuture, Engine, Error, GenerateRequest, GenerationEvent, GenerationStream,
-    GenerationSummary, Result, TokenId,
+    BoxFuture, Completion, Engine, GenerateRequest, GenerationEvent, GenerationStream, Result,
 };
-
-/// A whole answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Completion {
-    /// The text.
-    pub text: String,
-    /// Its tokens.
-    pub tokens: Vec<TokenId>,
-    /// Why it ended, and what it took.
-    pub summary: GenerationSummary,
-}
 
 /// Conveniences for callers, on top of [`Engine`]. Do not implement it.
 pub trait EngineExt: Engine {
@@ -36,7 +22,8 @@ pub trait EngineExt: Engine {
         self.generate(request)
     }
 
-    /// The stream's text alone, without empty pieces.
+    /// The stream's text alone, without empty pieces, thoughts and calls of tools. What was meant as
+    /// a call and can't be carried out is text.
     ///
     /// # Errors
     /// As [`EngineExt::stream`].
@@ -49,40 +36,11 @@ pub trait EngineExt: Engine {
     /// Waits for the whole answer.
     fn complete(&self, request: GenerateRequest) -> BoxFuture<Result<Completion>> {
         let stream = self.stream(request);
-        Box::pin(async move { collect(stream?).await })
+        Box::pin(async move { Completion::collect(stream?, |_| ()).await })
     }
 }
 
 impl<E: Engine + ?Sized> EngineExt for E {}
-
-async fn collect(mut events: GenerationStream) -> Result<Completion> {
-    let mut text = String::new();
-    let mut tokens = Vec::new();
-    while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
-        match event? {
-            GenerationEvent::Delta {
-                text: piece,
-                tokens: ids,
-            } => {
-                text.push_str(&piece);
-                tokens.extend(ids);
-            }
-            GenerationEvent::Done(summary) => {
-                return Ok(Completion {
-                    text,
-                    tokens,
-                    summary,
-                });
-            }
-            GenerationEvent::Prefill { .. } => {}
-        }
-    }
-    Err(Error::backend(
-        "unknown",
-        "finish a generation",
-        "the event stream ended without its last event",
-    ))
-}
 
 /// The text of a generation, piece by piece. Dropping it cancels.
 pub struct TextStream {
@@ -106,6 +64,9 @@ impl Stream for TextStream {
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(Some(Ok(GenerationEvent::Delta { text, .. }))) if !text.is_empty() => {
                     return Poll::Ready(Some(Ok(text)));
+                }
+                Poll::Ready(Some(Ok(GenerationEvent::InvalidToolCall { invalid, .. }))) => {
+                    return Poll::Ready(Some(Ok(invalid.text)));
                 }
                 Poll::Ready(Some(Ok(_))) => {}
             }

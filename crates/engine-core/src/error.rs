@@ -71,6 +71,15 @@ pub enum Error {
         field: Field,
     },
 
+    /// The backend could honour a field of the request, and this model can't.
+    #[error("this model does not support {field}: {reason}")]
+    UnsupportedByModel {
+        /// What it can't honour.
+        field: Field,
+        /// What the model's files lack for it.
+        reason: Cow<'static, str>,
+    },
+
     /// The prompt leaves no room for an answer.
     #[error("the prompt has {prompt_tokens} tokens, and the context holds {context_length}")]
     ContextOverflow {
@@ -184,6 +193,9 @@ impl Error {
                 "leave {field} at its default, choose another backend, or send the request in lenient mode"
             )
             .into(),
+            Self::UnsupportedByModel { field, .. } => {
+                format!("leave {field} at its default, or use a model made for it").into()
+            }
             Self::ContextOverflow { .. } => {
                 "shorten the prompt, or load the model with a larger context".into()
             }

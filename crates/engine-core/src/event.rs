@@ -4,13 +4,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Field, TokenId};
+use crate::{Field, InvalidToolCall, TokenId, ToolCall};
 
 /// One event of a generation.
 ///
-/// A stream is any number of `Prefill`, then any number of `Delta`, then exactly one `Done`; or it
-/// ends early in one `Err`, and nothing follows. Joined, the texts equal the decoded tokens, cut
-/// before the earliest stop string.
+/// A stream is any number of `Prefill`, then any number of `Delta`, `Reasoning`, `ToolCall` and
+/// `InvalidToolCall`, then exactly one `Done`; or it ends early in one `Err`, and nothing follows.
+/// The tokens of all events, in order, are those of the answer.
+///
+/// Where the prompt is no chat, and where the model marks off neither thoughts nor calls, the texts
+/// of the deltas joined equal the decoded tokens, cut before the earliest stop string. Otherwise
+/// the answer is cut into parts, and each event has the text of its own: joined in order they equal
+/// the decoded tokens but for what stands between parts, which are the tags around thoughts, the
+/// line breaks next to these tags, and what names a part in gpt-oss. The text of a call has its
+/// tags. Tags that are special tokens, which otherwise have no text, count as text here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -28,6 +35,32 @@ pub enum GenerationEvent {
         /// text could still become a stop string.
         text: String,
         /// The tokens generated since the last delta. An end-of-text or stop token is not among them.
+        tokens: Vec<TokenId>,
+    },
+    /// The model has thought on. This is no part of what it says.
+    Reasoning {
+        /// Whole characters, without the tags around the thinking.
+        text: String,
+        /// As in `Delta`.
+        tokens: Vec<TokenId>,
+    },
+    /// The model has called a tool: the call is complete, the tool was offered, and the arguments
+    /// fit its schema.
+    ToolCall {
+        /// The call.
+        call: ToolCall,
+        /// What the model wrote, with its tags; empty for all but the first of calls that were
+        /// written as one.
+        text: String,
+        /// As in `Delta`.
+        tokens: Vec<TokenId>,
+    },
+    /// The model has written what is meant as a call and can't be carried out.
+    InvalidToolCall {
+        /// What it wrote, and what is wrong with it.
+        #[serde(flatten)]
+        invalid: InvalidToolCall,
+        /// As in `Delta`.
         tokens: Vec<TokenId>,
     },
     /// The answer is complete.
@@ -69,8 +102,11 @@ impl FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Tokens generated and delivered: those of all deltas together.
+    /// Tokens generated and delivered: those of all events together.
     pub generated_tokens: usize,
+    /// Those of them that were spent on thinking, tags included.
+    #[serde(default)]
+    pub reasoning_tokens: usize,
 }
 
 /// Where the time of a generation went. In JSON, seconds as numbers.

@@ -3,6 +3,7 @@
 mod backend;
 mod capability;
 mod chat;
+mod completion;
 mod configuration;
 mod engine;
 mod engine_ext;
@@ -14,14 +15,17 @@ mod memory;
 mod model;
 mod params;
 mod progress;
+mod reasoning;
 mod request;
+mod tool;
 
 pub use backend::{Availability, Backend, BackendInfo, Suitability};
 pub use capability::{Capabilities, Field, FieldSet};
 pub use chat::{Message, Role};
+pub use completion::Completion;
 pub use configuration::{KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization};
 pub use engine::{Engine, EngineInfo, GenerationStream};
-pub use engine_ext::{Completion, EngineExt, TextStream};
+pub use engine_ext::{EngineExt, TextStream};
 pub use error::{Error, Result, Source};
 pub use event::{FinishReason, GenerationEvent, GenerationSummary, Timings, Usage};
 pub use load::{ComputeType, DeviceChoice, KvType, LoadOptions, LoadRequest};
@@ -32,7 +36,12 @@ pub use model::{
 };
 pub use params::GenerateParams;
 pub use progress::{LoadProgress, LoadStage, Progress};
+pub use reasoning::ReasoningOptions;
 pub use request::{GenerateRequest, Leniency, Prompt, ValidRequest};
+pub use tool::{
+    InvalidToolCall, ToolCall, ToolCallProblem, ToolChoice, ToolDefinition, ToolFormat,
+    ToolOptions, ToolPrompt,
+};
 
 /// The number of a token in a model's vocabulary.
 pub type TokenId = u32;

@@ -1,10 +1,16 @@
 //! A request, and the same request after the one check it gets.
 
+mod chat_options;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Error, Field, FieldSet, GenerateParams, Message, Result, TokenId};
+use self::chat_options::validate_chat_options;
+use crate::{
+    Capabilities, Error, Field, FieldSet, GenerateParams, Message, ReasoningOptions, Result,
+    TokenId, ToolOptions,
+};
 
 /// What the model reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +71,12 @@ pub struct GenerateRequest {
     /// How to generate.
     #[serde(default)]
     pub params: GenerateParams,
+    /// What the model may call.
+    #[serde(default)]
+    pub tools: ToolOptions,
+    /// Whether and how long it may think.
+    #[serde(default)]
+    pub reasoning: ReasoningOptions,
     /// What to do with a field that the engine can't honour.
     #[serde(default)]
     pub leniency: Leniency,
@@ -76,6 +88,8 @@ impl GenerateRequest {
         Self {
             prompt,
             params: GenerateParams::default(),
+            tools: ToolOptions::default(),
+            reasoning: ReasoningOptions::default(),
             leniency: Leniency::Strict,
         }
     }
@@ -102,6 +116,20 @@ impl GenerateRequest {
         self
     }
 
+    /// With tools that the model may call.
+    #[must_use]
+    pub fn with_tools(mut self, tools: ToolOptions) -> Self {
+        self.tools = tools;
+        self
+    }
+
+    /// With these settings of its thinking.
+    #[must_use]
+    pub fn with_reasoning(mut self, reasoning: ReasoningOptions) -> Self {
+        self.reasoning = reasoning;
+        self
+    }
+
     /// Ignoring, and listing, what the engine can't honour.
     #[must_use]
     pub fn lenient(mut self) -> Self {
@@ -114,7 +142,9 @@ impl GenerateRequest {
     /// # Errors
     /// [`Error::InvalidParameter`] for a value out of range, in either mode;
     /// [`Error::Unsupported`] for a field that the engine can't honour. A prompt that the engine
-    /// can't read is an error in lenient mode too, since nothing could stand in for it.
+    /// can't read is an error in lenient mode too, since nothing could stand in for it; so are
+    /// tools, and settings of thinking, that the model's chat template does not know
+    /// ([`Error::UnsupportedByModel`]).
     pub fn validate(mut self, backend: &str, capabilities: &Capabilities) -> Result<ValidRequest> {
         self.params.validate()?;
         let prompt_field = match &self.prompt {
@@ -155,9 +185,12 @@ impl GenerateRequest {
                 }
             }
         }
+        ignored = ignored.with_all(validate_chat_options(&mut self, backend, capabilities)?);
         Ok(ValidRequest {
             prompt: self.prompt,
             params: self.params,
+            tools: self.tools,
+            reasoning: self.reasoning,
             ignored,
         })
     }
@@ -179,6 +212,8 @@ fn not_empty(field: Field, empty: bool, expected: &'static str) -> Result<()> {
 pub struct ValidRequest {
     prompt: Prompt,
     params: GenerateParams,
+    tools: ToolOptions,
+    reasoning: ReasoningOptions,
     ignored: FieldSet,
 }
 
@@ -191,6 +226,16 @@ impl ValidRequest {
     /// How to generate; ignored fields are neutral.
     pub fn params(&self) -> &GenerateParams {
         &self.params
+    }
+
+    /// What the model may call.
+    pub fn tools(&self) -> &ToolOptions {
+        &self.tools
+    }
+
+    /// Whether and how long it may think.
+    pub fn reasoning(&self) -> ReasoningOptions {
+        self.reasoning
     }
 
     /// What is not honoured, for the summary.

@@ -69,7 +69,7 @@ impl MockBackend {
     /// [`Error::Tokenizer`] if a reply can't be tokenized.
     pub fn model(&self) -> Result<MockModel> {
         self.settings
-            .model(&text::pipeline()?, &LoadOptions::default())
+            .model(&self.settings.pipeline()?, &LoadOptions::default())
     }
 }
 
@@ -116,6 +116,10 @@ impl MockBuilder {
         }
     }
 
+    fn pipeline(&self) -> Result<TextPipeline> {
+        text::pipeline(self.chat_template.as_deref())
+    }
+
     fn model(&self, text: &TextPipeline, options: &LoadOptions) -> Result<MockModel> {
         let info = ModelInfo {
             backend: BackendInfo {
@@ -160,7 +164,7 @@ impl MockBuilder {
         };
         report(LoadStage::Reading, 0)?;
         report(LoadStage::Tokenizer, 0)?;
-        let text = text::pipeline()?;
+        let text = self.pipeline()?;
         let steps = self.load_steps.get();
         for step in 1..=steps {
             sleep(self.pace.load / steps);

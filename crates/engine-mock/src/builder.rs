@@ -14,6 +14,7 @@ pub struct MockBuilder {
     pub(crate) pace: Pace,
     pub(crate) faults: Vec<Fault>,
     pub(crate) on_device: bool,
+    pub(crate) chat_template: Option<String>,
     pub(crate) context_length: u32,
     pub(crate) prefill_chunk: u32,
     pub(crate) max_concurrent: u32,
@@ -28,6 +29,7 @@ impl Default for MockBuilder {
             pace: Pace::default(),
             faults: Vec::new(),
             on_device: false,
+            chat_template: None,
             context_length: 1 << 17,
             prefill_chunk: 512,
             max_concurrent: 4,
@@ -109,6 +111,16 @@ impl MockBuilder {
     /// Default: no.
     pub fn device_choice(mut self, on_device: bool) -> Self {
         self.on_device = on_device;
+        self
+    }
+
+    /// Puts chats into text by this Jinja template. Default: `ChatML`, with tools and a switch for
+    /// thinking as Qwen 3 has them.
+    ///
+    /// A script finds its place in a chat only if the template writes `<|im_start|>` and a role
+    /// before each message, and `<|im_start|>assistant` with a line break at the end.
+    pub fn chat_template(mut self, template: impl Into<String>) -> Self {
+        self.chat_template = Some(template.into());
         self
     }
 

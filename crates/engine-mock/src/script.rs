@@ -8,7 +8,7 @@ use engine_runtime::TextPipeline;
 use crate::{
     backend::NAME,
     prefix::Prefix,
-    vocabulary::{ANSWER_HEADER, Vocabulary},
+    vocabulary::{ANSWER_HEADER, NO_THINKING, Vocabulary},
 };
 
 /// The logit of the one token that the script wants. The others have 0, so that no penalty and no
@@ -21,6 +21,9 @@ const WANTED: f32 = 10_000.0;
 /// reply; the first such rule wins. Otherwise the first answer of a chat gets the first reply, the
 /// second answer the second, and so on; the last one repeats. Plain text gets the first reply.
 /// A prompt for which the script has no reply fails.
+///
+/// A reply may begin with a thought between `<think>` and `</think>`, which is left out where the
+/// request turns thinking off, and hold calls of tools between `<tool_call>` and `</tool_call>`.
 ///
 /// The answer to a plain text begins with the special token `<|answer|>`, which has no text: without
 /// it a model, which sees nothing but tokens, could not tell the prompt's end from the answer's
@@ -94,6 +97,7 @@ impl Script {
                 .map(|(pattern, reply)| Ok((pattern.clone().into_bytes(), tokens(reply)?)))
                 .collect::<Result<_>>()?,
             header: text.encode(ANSWER_HEADER, false)?,
+            no_thinking: text.encode(NO_THINKING, false)?,
         })
     }
 }
@@ -105,6 +109,8 @@ pub(crate) struct TokenScript {
     rules: Vec<(Vec<u8>, Vec<TokenId>)>,
     /// The tokens of [`ANSWER_HEADER`].
     header: Vec<TokenId>,
+    /// The tokens of [`NO_THINKING`].
+    no_thinking: Vec<TokenId>,
 }
 
 impl TokenScript {
@@ -154,7 +160,10 @@ impl TokenScript {
             .filter(|message| message.starts_with(&self.header))
             .count();
         let reply = self.choose(content, answers).ok_or_else(no_reply)?;
-        Ok(continued(reply, written))
+        Ok(match written.strip_prefix(self.no_thinking.as_slice()) {
+            Some(written) => continued(without_thought(reply), written),
+            None => continued(reply, written),
+        })
     }
 
     /// In a plain text nothing marks where the prompt ends, so a special token begins the answer.
@@ -185,6 +194,18 @@ impl TokenScript {
                 self.replies.get(answers.min(last))
             })
     }
+}
+
+/// A reply without the thought that it begins with.
+fn without_thought(reply: &[TokenId]) -> &[TokenId] {
+    let end = Vocabulary::get().thought_end;
+    let Some(end) = reply.iter().position(|token| *token == end) else {
+        return reply;
+    };
+    let answer = &reply[end + 1..];
+    let line_break = TokenId::from(b'\n');
+    let breaks = answer.iter().take_while(|token| **token == line_break);
+    &answer[breaks.count()..]
 }
 
 /// What comes after this much of an answer: the reply's next token, or the end where the answer has

@@ -7,11 +7,14 @@ use serde_json::{Map, json};
 use crate::vocabulary::{CHAT_TEMPLATE, MESSAGE_END, Vocabulary};
 
 /// Makes the text pipeline, from the same kinds of texts that a real model's files hold.
-pub(crate) fn pipeline() -> Result<TextPipeline> {
+pub(crate) fn pipeline(chat_template: Option<&str>) -> Result<TextPipeline> {
     let vocabulary = Vocabulary::get();
     let tokenizer_config: Map<_, _> = [
         ("eos_token".to_owned(), json!(MESSAGE_END)),
-        ("chat_template".to_owned(), json!(CHAT_TEMPLATE)),
+        (
+            "chat_template".to_owned(),
+            json!(chat_template.unwrap_or(CHAT_TEMPLATE)),
+        ),
     ]
     .into_iter()
     .collect();

@@ -114,19 +114,25 @@ const SYMBOLS: &[&str] = &[" 🌊", " 🌲", " 🦀", " 🚢", " 海", " 船", "
 
 /// Ends a message of a chat.
 pub(crate) const MESSAGE_END: &str = "<|im_end|>";
-const SPECIAL: [&str; 4] = ["<|im_start|>", MESSAGE_END, "<|endoftext|>", "<|answer|>"];
+const SPECIAL: [&str; 8] = [
+    "<|im_start|>",
+    MESSAGE_END,
+    "<|endoftext|>",
+    "<|answer|>",
+    "<think>",
+    "</think>",
+    "<tool_call>",
+    "</tool_call>",
+];
 
 /// What the template writes before an answer, behind the token that starts a message.
 pub(crate) const ANSWER_HEADER: &str = "assistant\n";
 
-/// `ChatML`: each message between its start and its end, then the header of the answer.
-pub(crate) const CHAT_TEMPLATE: &str = "\
-{%- for message in messages -%}
-{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-{{ '<|im_start|>assistant\\n' }}
-{%- endif -%}";
+/// What the template writes behind that header where thinking is off.
+pub(crate) const NO_THINKING: &str = "<think>\n\n</think>\n\n";
+
+/// `ChatML`, with tools and thoughts as Qwen 3 has them.
+pub(crate) const CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
 
 /// The tokens, by id and by use.
 #[derive(Debug)]
@@ -147,6 +153,8 @@ pub(crate) struct Vocabulary {
     pub(crate) text_end: TokenId,
     /// Begins a scripted answer to a plain text.
     pub(crate) answer_start: TokenId,
+    /// Ends a thought.
+    pub(crate) thought_end: TokenId,
 }
 
 impl Vocabulary {
@@ -187,6 +195,7 @@ impl Vocabulary {
             message_end: special + 1,
             text_end: special + 2,
             answer_start: special + 3,
+            thought_end: special + 5,
         }
     }
 

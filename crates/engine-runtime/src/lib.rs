@@ -1,10 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 mod engine;
+mod output;
 mod panic_message;
+
 mod sampling;
 mod text;
+mod tools;
 
 pub use engine::{EngineSettings, Loaded, spawn_engine};
+pub use output::{
+    OutputGrammar, OutputParser, Part, Phase, ThinkingStart, ThinkingTags, WrittenCall,
+};
 pub use sampling::Sampler;
 pub use text::{Detokenizer, StopMatch, StopMatcher, TextPipeline, TextSources};

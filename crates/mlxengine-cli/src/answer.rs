@@ -1,7 +1,10 @@
 //! Receives one answer from the engine.
 
 use futures_util::StreamExt as _;
-use mlxengine::{GenerationEvent, GenerationStream, GenerationSummary, TokenId, Usage};
+use mlxengine::{
+    GenerationEvent, GenerationStream, GenerationSummary, InvalidToolCall, Message, TokenId,
+    ToolCall, Usage,
+};
 
 use crate::{failure::Failure, interrupt::Interrupt};
 
@@ -9,8 +12,12 @@ use crate::{failure::Failure, interrupt::Interrupt};
 #[derive(Default)]
 pub(crate) struct Answer {
     pub(crate) text: String,
+    pub(crate) reasoning: String,
+    pub(crate) tool_calls: Vec<ToolCall>,
+    pub(crate) invalid_tool_calls: Vec<InvalidToolCall>,
     pub(crate) tokens: Vec<TokenId>,
     prompt_tokens: usize,
+    reasoning_tokens: usize,
     /// `None` if Ctrl-C ended the answer.
     pub(crate) summary: Option<GenerationSummary>,
 }
@@ -21,7 +28,15 @@ impl Answer {
         Usage {
             prompt_tokens: self.prompt_tokens,
             generated_tokens: self.tokens.len(),
+            reasoning_tokens: self.reasoning_tokens,
         }
+    }
+
+    /// The answer as a message of the chat.
+    pub(crate) fn into_message(self) -> Message {
+        Message::assistant(self.text)
+            .with_reasoning(self.reasoning)
+            .with_tool_calls(self.tool_calls)
     }
 
     fn take(&mut self, event: GenerationEvent) {
@@ -29,6 +44,20 @@ impl Answer {
             GenerationEvent::Prefill { total, .. } => self.prompt_tokens = total,
             GenerationEvent::Delta { text, tokens } => {
                 self.text.push_str(&text);
+                self.tokens.extend(tokens);
+            }
+            GenerationEvent::Reasoning { text, tokens } => {
+                self.reasoning.push_str(&text);
+                self.reasoning_tokens += tokens.len();
+                self.tokens.extend(tokens);
+            }
+            GenerationEvent::ToolCall { call, tokens, .. } => {
+                self.tool_calls.push(call);
+                self.tokens.extend(tokens);
+            }
+            GenerationEvent::InvalidToolCall { invalid, tokens } => {
+                self.text.push_str(&invalid.text);
+                self.invalid_tool_calls.push(invalid);
                 self.tokens.extend(tokens);
             }
             GenerationEvent::Done(summary) => self.summary = Some(summary),

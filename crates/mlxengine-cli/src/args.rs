@@ -3,6 +3,7 @@
 mod hub;
 mod model;
 mod params;
+mod reasoning;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub(crate) use hub::{
 };
 pub(crate) use model::{BackendName, ModelArgs};
 pub(crate) use params::ParamArgs;
+pub(crate) use reasoning::ReasoningArgs;
 
 /// Runs language models on this machine.
 #[derive(Debug, Parser)]
@@ -79,6 +81,11 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "IDS", value_delimiter = ',', num_args = 1)]
     pub(crate) tokens: Option<Vec<u32>>,
 
+    /// Offer the tools in this file: [{"type": "function", "function": {"name": "...",
+    /// "description": "...", "parameters": {...}}}, ...]; calls are printed, not carried out
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["raw", "tokens"])]
+    pub(crate) tools: Option<PathBuf>,
+
     /// Ignore settings that the backend can't honour, and list them, instead of refusing
     #[arg(long)]
     pub(crate) lenient: bool,
@@ -102,6 +109,9 @@ pub(crate) struct GenerateArgs {
     // Last, since their headings hold for all that follows.
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) reasoning: ReasoningArgs,
 
     #[command(flatten)]
     pub(crate) params: ParamArgs,
@@ -129,6 +139,9 @@ pub(crate) struct ChatArgs {
     // Last, since their headings hold for all that follows.
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) reasoning: ReasoningArgs,
 
     #[command(flatten)]
     pub(crate) params: ParamArgs,

@@ -3,11 +3,17 @@
 mod command;
 mod input;
 
-use mlxengine::{Field, GenerateRequest, GenerationEvent, InferenceEngine, Message, Role};
+use mlxengine::{Field, GenerateRequest, InferenceEngine, Message, Role};
 
 use crate::{
-    answer, args::ChatArgs, failure::Failure, interrupt::Interrupt, load, messages, note,
-    output::Output, report,
+    answer,
+    args::{ChatArgs, ReasoningArgs},
+    failure::Failure,
+    interrupt::Interrupt,
+    load, messages, note,
+    output::Output,
+    report,
+    thoughts::Thoughts,
 };
 use command::Command;
 use input::{Input, Line};
@@ -24,6 +30,7 @@ pub(crate) async fn run(args: ChatArgs) -> Result<(), Failure> {
         engine: engine.clone(),
         messages,
         lenient: args.lenient,
+        reasoning: args.reasoning,
         quiet: args.quiet,
         output: Output::new(),
     };
@@ -37,6 +44,7 @@ struct Chat {
     engine: InferenceEngine,
     messages: Vec<Message>,
     lenient: bool,
+    reasoning: ReasoningArgs,
     quiet: bool,
     output: Output,
 }
@@ -102,19 +110,21 @@ impl Chat {
     async fn turn(&mut self, question: &str) -> Result<(), Failure> {
         let mut messages = self.messages.clone();
         messages.push(Message::user(question));
-        let mut request =
-            GenerateRequest::chat(messages.clone()).with_params(self.engine.params().clone());
+        let mut request = GenerateRequest::chat(messages.clone())
+            .with_params(self.engine.params().clone())
+            .with_reasoning(self.reasoning.options());
         if self.lenient {
             request = request.lenient();
         }
         let events = self.engine.start(request).map_err(Failure::Run)?;
         let mut interrupt = Interrupt::new();
         let output = &mut self.output;
-        let answer = answer::receive(events, &mut interrupt, |event| match event {
-            GenerationEvent::Delta { text, .. } => output.text(text),
-            _ => Ok(()),
+        let mut thoughts = Thoughts::new(self.reasoning.are_shown());
+        let answer = answer::receive(events, &mut interrupt, |event| {
+            output.event(event, &mut thoughts)
         })
         .await;
+        thoughts.end();
         self.output.end_line()?;
         let answer = answer?;
         match &answer.summary {
@@ -123,7 +133,7 @@ impl Chat {
             _ => {}
         }
         if answer.summary.is_some() || !answer.text.is_empty() {
-            messages.push(Message::assistant(answer.text));
+            messages.push(answer.into_message());
             self.messages = messages;
         }
         Ok(())

@@ -147,6 +147,7 @@ fn is_refusal(error: &Error) -> bool {
         error,
         Error::InvalidParameter { .. }
             | Error::Unsupported { .. }
+            | Error::UnsupportedByModel { .. }
             | Error::ContextOverflow { .. }
             | Error::InvalidToken { .. }
     )

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 
 use mlxengine::{
     Field, GenerateRequest, GenerationEvent, GenerationStream, InferenceEngine, Message, Prompt,
-    TokenId,
+    TokenId, ToolDefinition, ToolOptions,
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     load, messages, note,
     output::Output,
     report::{self, End, Line, Report, Start},
+    thoughts::Thoughts,
 };
 
 /// What the command line asks to be answered.
@@ -27,9 +28,13 @@ enum Question {
 pub(crate) async fn run(args: GenerateArgs) -> Result<(), Failure> {
     // Before Ctrl-C is caught: while stdin is awaited it ends the program at once.
     let question = question(&args)?;
+    let tools = match &args.tools {
+        Some(path) => messages::read_tools(path)?,
+        None => Vec::new(),
+    };
     let mut interrupt = Interrupt::new();
     let engine = load::load(&args.model, &args.params, args.quiet, &mut interrupt).await?;
-    let result = answer(&args, &engine, question, &mut interrupt).await;
+    let result = answer(&args, &engine, question, tools, &mut interrupt).await;
     // The model's thread ends before the process does, so that no library is torn down under it.
     let unloaded = engine.unload().await;
     result?;
@@ -97,35 +102,36 @@ fn prompt(args: &GenerateArgs, engine: &InferenceEngine, question: Question) -> 
 /// The rendered text, and the tokens, that the model will read.
 fn as_read(
     engine: &InferenceEngine,
-    prompt: &Prompt,
+    request: &GenerateRequest,
 ) -> mlxengine::Result<(Option<String>, Vec<TokenId>)> {
-    let text = match prompt {
-        Prompt::Tokens(tokens) => return Ok((None, tokens.clone())),
-        Prompt::Messages(messages) => engine.render_chat(messages)?,
-        Prompt::Text(text) => text.clone(),
-        _ => return Ok((None, Vec::new())),
-    };
-    let tokens = engine.tokenize(&text)?;
-    Ok((Some(text), tokens))
+    if let Prompt::Tokens(tokens) = &request.prompt {
+        return Ok((None, tokens.clone()));
+    }
+    let text = engine.prompt_text(request.clone())?;
+    let tokens = text.as_deref().map(|text| engine.tokenize(text));
+    Ok((text.clone(), tokens.transpose()?.unwrap_or_default()))
 }
 
 async fn answer(
     args: &GenerateArgs,
     engine: &InferenceEngine,
     question: Question,
+    tools: Vec<ToolDefinition>,
     interrupt: &mut Interrupt,
 ) -> Result<(), Failure> {
-    let prompt = prompt(args, engine, question);
+    let mut request = GenerateRequest::new(prompt(args, engine, question))
+        .with_params(engine.params().clone())
+        .with_tools(ToolOptions::new(tools))
+        .with_reasoning(args.reasoning.options());
+    if args.lenient {
+        request = request.lenient();
+    }
     let start = if args.json {
-        let (text, tokens) = as_read(engine, &prompt).map_err(Failure::Run)?;
+        let (text, tokens) = as_read(engine, &request).map_err(Failure::Run)?;
         Some(Start::new(engine, text, tokens))
     } else {
         None
     };
-    let mut request = GenerateRequest::new(prompt).with_params(engine.params().clone());
-    if args.lenient {
-        request = request.lenient();
-    }
     let events = engine.start(request).map_err(Failure::Run)?;
     let mut output = Output::new();
     match &start {
@@ -141,11 +147,12 @@ async fn print_text(
     interrupt: &mut Interrupt,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let answer = answer::receive(events, interrupt, |event| match event {
-        GenerationEvent::Delta { text, .. } => output.text(text),
-        _ => Ok(()),
+    let mut thoughts = Thoughts::new(args.reasoning.are_shown());
+    let answer = answer::receive(events, interrupt, |event| {
+        output.event(event, &mut thoughts)
     })
     .await;
+    thoughts.end();
     output.end_line()?;
     match &answer?.summary {
         None => Err(Failure::Interrupted),
@@ -185,6 +192,9 @@ async fn print_report(
     output.json(&Report {
         start,
         text: &answer.text,
+        reasoning: &answer.reasoning,
+        tool_calls: &answer.tool_calls,
+        invalid_tool_calls: &answer.invalid_tool_calls,
         tokens: &answer.tokens,
         end: &end,
     })?;

@@ -19,6 +19,7 @@ mod pull;
 mod report;
 mod store;
 mod table;
+mod thoughts;
 
 use std::process::ExitCode;
 

@@ -1,20 +1,31 @@
-//! Chats in files.
+//! Chats and tools in files.
 
 use std::{fs, io::Write as _, path::Path};
 
-use mlxengine::Message;
+use mlxengine::{Message, ToolDefinition};
 use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
 /// Reads what [`save`] writes.
 pub(crate) fn read(path: &Path) -> Result<Vec<Message>, Failure> {
-    let text = fs::read_to_string(path).map_err(|source| Failure::Read {
-        what: path.display().to_string(),
-        source,
-    })?;
-    serde_json::from_str(&text).map_err(|source| Failure::Messages {
+    serde_json::from_str(&text(path)?).map_err(|source| Failure::Messages {
         path: path.to_owned(),
+        source,
+    })
+}
+
+/// Reads definitions of tools.
+pub(crate) fn read_tools(path: &Path) -> Result<Vec<ToolDefinition>, Failure> {
+    serde_json::from_str(&text(path)?).map_err(|error| Failure::Usage {
+        message: format!("the tools in {} can't be read: {error}", path.display()),
+        hint: "write a list of tools; see `mlxengine generate --help`",
+    })
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|source| Failure::Read {
+        what: path.display().to_string(),
         source,
     })
 }

@@ -5,9 +5,10 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
+use mlxengine::GenerationEvent;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, note, thoughts::Thoughts};
 
 /// stdout, as the answer's place.
 pub(crate) struct Output {
@@ -42,6 +43,31 @@ impl Output {
             .map_err(Failure::Output)
     }
 
+    /// Writes what an event adds to the answer; what the model thinks goes its own way. A call of a
+    /// tool is shown as the model wrote it.
+    pub(crate) fn event(
+        &mut self,
+        event: &GenerationEvent,
+        thoughts: &mut Thoughts,
+    ) -> Result<(), Failure> {
+        let text = match event {
+            GenerationEvent::Reasoning { text, .. } => {
+                thoughts.text(text);
+                return Ok(());
+            }
+            GenerationEvent::Delta { text, .. } | GenerationEvent::ToolCall { text, .. } => text,
+            GenerationEvent::InvalidToolCall { invalid, .. } => {
+                note::say(&invalid.to_string());
+                &invalid.text
+            }
+            _ => return Ok(()),
+        };
+        if !text.is_empty() {
+            thoughts.end();
+        }
+        self.text(text)
+    }
+
     /// Ends the line, unless it has ended.
     pub(crate) fn end_line(&mut self) -> Result<(), Failure> {
         if self.at_line_start {
@@ -60,7 +86,7 @@ impl Output {
 }
 
 /// Without the control characters by which a model's text could steer the terminal.
-fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if text.contains(steers) {
         Cow::Owned(text.replace(steers, "\u{fffd}"))

@@ -1,6 +1,9 @@
 //! What a generation took, for people and for programs.
 
-use mlxengine::{ComputeType, Field, GenerationSummary, InferenceEngine, Timings, TokenId, Usage};
+use mlxengine::{
+    ComputeType, Field, GenerationSummary, InferenceEngine, InvalidToolCall, Timings, TokenId,
+    ToolCall, Usage,
+};
 use serde::Serialize;
 
 use crate::{answer::Answer, failure::Failure};
@@ -89,6 +92,12 @@ pub(crate) struct Report<'a> {
     #[serde(flatten)]
     pub(crate) start: &'a Start,
     pub(crate) text: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) reasoning: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) tool_calls: &'a [ToolCall],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) invalid_tool_calls: &'a [InvalidToolCall],
     pub(crate) tokens: &'a [TokenId],
     #[serde(flatten)]
     pub(crate) end: &'a End,
@@ -134,8 +143,9 @@ pub(crate) fn statistics(summary: &GenerationSummary) -> String {
             (timings.queue + timings.prefill).as_secs_f64()
         ),
         format!(
-            "answer {} tokens{}",
+            "answer {} tokens{}{}",
             usage.generated_tokens,
+            thought(usage),
             rate(timings.decode_tokens_per_second(usage))
         ),
         format!("ended by {}", finish.name()),
@@ -148,6 +158,13 @@ pub(crate) fn statistics(summary: &GenerationSummary) -> String {
         parts.push(format!("ignored {}", names.join(", ")));
     }
     parts.join(" | ")
+}
+
+fn thought(usage: &Usage) -> String {
+    match usage.reasoning_tokens {
+        0 => String::new(),
+        tokens => format!(", {tokens} of them thought"),
+    }
 }
 
 fn rate(tokens_per_second: Option<f64>) -> String {

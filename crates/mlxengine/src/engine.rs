@@ -166,6 +166,25 @@ impl InferenceEngine {
         self.engine.render_chat(messages)
     }
 
+    /// The text that the model reads for a request, with its tools and its switch for thinking;
+    /// `None` for a prompt of tokens.
+    ///
+    /// # Errors
+    /// As [`InferenceEngine::start`], and what the chat template says.
+    pub fn prompt_text(&self, request: GenerateRequest) -> Result<Option<String>> {
+        let backend = &self.backend().name;
+        let request = request.validate(backend, &self.capabilities())?;
+        self.engine.prompt_text(&request)
+    }
+
+    /// Starts a request as it stands and waits for the whole answer.
+    ///
+    /// # Errors
+    /// As [`InferenceEngine::generate`].
+    pub fn complete(&self, request: GenerateRequest) -> BoxFuture<Result<Completion>> {
+        self.engine.complete(request)
+    }
+
     /// The memory that the model holds now.
     pub fn memory(&self) -> BoxFuture<Result<MemoryReport>> {
         self.engine.memory()

@@ -6,6 +6,8 @@ mod load_progress;
 mod policy;
 #[cfg(feature = "hub")]
 mod store;
+mod tool_loop;
+mod tools;
 
 #[cfg(feature = "hub")]
 pub use downloader;
@@ -14,9 +16,10 @@ pub use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Capabilities, Completion, ComputeType,
     DeviceChoice, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
     GenerateParams, GenerateRequest, GenerationEvent, GenerationStream, GenerationSummary,
-    KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage, MemoryEstimate,
-    MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, Quantization, Result, Role,
-    Suitability, TextStream, Timings, TokenId, Usage,
+    InvalidToolCall, KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage,
+    MemoryEstimate, MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, Quantization,
+    ReasoningOptions, Result, Role, Suitability, TextStream, Timings, TokenId, ToolCall,
+    ToolCallProblem, ToolChoice, ToolDefinition, ToolFormat, ToolOptions, ToolPrompt, Usage,
 };
 #[cfg(feature = "cpu")]
 pub use engine_cpu::CpuBackend;
@@ -36,3 +39,5 @@ pub use store::{
     ModelDescription, ModelStore, ModelStoreBuilder, NamedModel, Pull, PullProgressStream, Pulled,
     StoreError, StoredModel,
 };
+pub use tool_loop::{ToolLoop, ToolRun, ToolRunFinish};
+pub use tools::{Tool, ToolBox, ToolResult};

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cancel;
+mod chats;
 mod concurrency;
 mod errors;
 mod fields;
@@ -106,6 +107,7 @@ impl EngineSuite {
         [
             stream::CASES,
             text::CASES,
+            chats::CASES,
             stop::CASES,
             sampling::CASES,
             fields::CASES,

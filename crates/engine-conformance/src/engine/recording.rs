@@ -1,7 +1,7 @@
 //! What came out of one stream, exactly as it came.
 
 use engine_core::{
-    Error, FinishReason, GenerationEvent, GenerationStream, GenerationSummary, TokenId,
+    Error, FinishReason, GenerationEvent, GenerationStream, GenerationSummary, TokenId, ToolCall,
 };
 use futures_util::StreamExt;
 
@@ -11,7 +11,11 @@ use crate::case::{CaseResult, Stop, fail, in_words};
 #[derive(Debug, Default)]
 pub(super) struct Recording {
     pub(super) prefill: Vec<(usize, usize)>,
+    /// The text and the tokens of each event of the answer; what is no text of it has none.
     pub(super) deltas: Vec<(String, Vec<TokenId>)>,
+    pub(super) reasoning: String,
+    pub(super) calls: Vec<ToolCall>,
+    pub(super) invalid_calls: usize,
     pub(super) summary: Option<GenerationSummary>,
     pub(super) error: Option<Error>,
     /// What came out of order: each in words.
@@ -55,6 +59,18 @@ impl Recording {
                 self.prefill.push((processed, total));
             }
             Ok(GenerationEvent::Delta { text, tokens }) => self.deltas.push((text, tokens)),
+            Ok(GenerationEvent::Reasoning { text, tokens }) => {
+                self.reasoning.push_str(&text);
+                self.deltas.push((String::new(), tokens));
+            }
+            Ok(GenerationEvent::ToolCall { call, tokens, .. }) => {
+                self.calls.push(call);
+                self.deltas.push((String::new(), tokens));
+            }
+            Ok(GenerationEvent::InvalidToolCall { invalid, tokens }) => {
+                self.invalid_calls += 1;
+                self.deltas.push((invalid.text, tokens));
+            }
             Ok(GenerationEvent::Done(summary)) => self.summary = Some(summary),
             Ok(other) => self.misplaced.push(format!("an unknown event {other:?}")),
             Err(error) => self.error = Some(error),
@@ -81,6 +97,9 @@ impl Recording {
         };
         Ok(Answer {
             text,
+            reasoning: self.reasoning,
+            calls: self.calls,
+            invalid_calls: self.invalid_calls,
             tokens,
             summary,
         })
@@ -102,6 +121,9 @@ impl Recording {
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) text: String,
+    pub(super) reasoning: String,
+    pub(super) calls: Vec<ToolCall>,
+    pub(super) invalid_calls: usize,
     pub(super) tokens: Vec<TokenId>,
     pub(super) summary: GenerationSummary,
 }

@@ -279,6 +279,7 @@ fn a_chat_rendered_in_part_fails() {
         &[
             "a_chat_is_answered_as_its_rendered_text",
             "rendering_repeats_and_holds_every_message",
+            "the_text_of_a_prompt_is_what_the_model_reads",
         ],
     );
 }

@@ -35,6 +35,10 @@ pub(crate) trait Flaw: Send + Sync + 'static {
         inner.render_chat(messages)
     }
 
+    fn prompt_text(&self, inner: &dyn Engine, request: &ValidRequest) -> Result<Option<String>> {
+        inner.prompt_text(request)
+    }
+
     fn memory(&self, inner: &dyn Engine) -> BoxFuture<Result<MemoryReport>> {
         inner.memory()
     }
@@ -82,6 +86,10 @@ impl<F: Flaw> Engine for Flawed<F> {
 
     fn render_chat(&self, messages: &[Message]) -> Result<String> {
         self.flaw.render_chat(self.inner.as_ref(), messages)
+    }
+
+    fn prompt_text(&self, request: &ValidRequest) -> Result<Option<String>> {
+        self.flaw.prompt_text(self.inner.as_ref(), request)
     }
 
     fn memory(&self) -> BoxFuture<Result<MemoryReport>> {

@@ -1,6 +1,7 @@
 //! Whom the suites pass, and whom they fail.
 
 mod broken_backends;
+mod broken_chats;
 mod broken_concurrency;
 mod broken_engines;
 mod broken_fields;

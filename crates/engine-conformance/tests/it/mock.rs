@@ -30,13 +30,39 @@ fn script() -> Script {
 #[test]
 fn a_seeded_engine_conforms() {
     let report = engine_suite(sound_mock()).run();
-    report.assert_passed(65);
+    report.assert_passed(70);
 }
 
 #[test]
 fn an_engine_that_chooses_on_its_device_conforms() {
     let report = engine_suite(sound_mock().device_choice(true)).run();
-    report.assert_passed(65);
+    report.assert_passed(70);
+}
+
+#[test]
+fn an_engine_that_thinks_and_calls_conforms() {
+    let thought = "I should look that up. ".repeat(4);
+    let reply = format!(
+        "<think>\n{thought}\n</think>\n\nLet me see.<tool_call>{{\"name\": \
+         \"look_up_7f3a\"}}</tool_call>"
+    );
+    for on_device in [false, true] {
+        let mock = MockBackend::builder()
+            .scripted(Script::new().reply(reply.as_str()))
+            .device_choice(on_device);
+        let suite = engine_suite(mock).with_answer_tokens(300);
+        let cases = [
+            "the_text_of_a_prompt_is_what_the_model_reads",
+            "tools_are_shown_or_refused",
+            "a_tool_that_must_be_called_is_refused_by_name",
+            "thinking_is_switched_or_refused",
+            "the_parts_of_a_chats_answer_add_up",
+            "a_call_is_of_a_tool_that_was_offered",
+            "thinking_ends_when_its_limit_is_reached",
+            "a_chat_is_answered_as_its_rendered_text",
+        ];
+        suite.only(&cases).run().assert_passed(cases.len());
+    }
 }
 
 #[test]

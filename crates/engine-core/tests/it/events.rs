@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use engine_core::{Field, FinishReason, GenerationEvent, GenerationSummary, Timings, Usage};
+use engine_core::{
+    Field, FinishReason, GenerationEvent, GenerationSummary, InvalidToolCall, Timings, ToolCall,
+    ToolCallProblem, Usage,
+};
+use serde_json::Map;
 
 fn summary() -> GenerationSummary {
     GenerationSummary {
@@ -10,6 +14,7 @@ fn summary() -> GenerationSummary {
         usage: Usage {
             prompt_tokens: 10,
             generated_tokens: 5,
+            reasoning_tokens: 2,
         },
         timings: Timings {
             queue: Duration::ZERO,
@@ -21,8 +26,15 @@ fn summary() -> GenerationSummary {
     }
 }
 
+fn malformed() -> ToolCallProblem {
+    ToolCallProblem::Malformed {
+        reason: "the answer ended inside it".into(),
+    }
+}
+
 #[test]
 fn events_survive_json() {
+    let call = ToolCall::new("call00000", "time", Map::new());
     let events = [
         GenerationEvent::Prefill {
             processed: 1,
@@ -31,6 +43,23 @@ fn events_survive_json() {
         GenerationEvent::Delta {
             text: "é".into(),
             tokens: vec![1, 2],
+        },
+        GenerationEvent::Reasoning {
+            text: "hm".into(),
+            tokens: vec![3],
+        },
+        GenerationEvent::ToolCall {
+            call: call.clone(),
+            text: "<tool_call>".into(),
+            tokens: vec![4, 5],
+        },
+        GenerationEvent::InvalidToolCall {
+            invalid: InvalidToolCall::new("<tool_call>{", malformed()),
+            tokens: vec![],
+        },
+        GenerationEvent::InvalidToolCall {
+            invalid: InvalidToolCall::new("x", ToolCallProblem::UnknownTool { call }),
+            tokens: vec![6],
         },
         GenerationEvent::Done(summary()),
     ];
@@ -49,7 +78,7 @@ fn a_summary_reads_well_as_json() {
         serde_json::to_value(summary()).unwrap(),
         serde_json::json!({
             "finish": {"reason": "stop_string", "match": "\n"},
-            "usage": {"prompt_tokens": 10, "generated_tokens": 5},
+            "usage": {"prompt_tokens": 10, "generated_tokens": 5, "reasoning_tokens": 2},
             "timings": {"queue_s": 0.0, "prefill_s": 0.5, "decode_s": 2.0},
             "seed": 7,
             "ignored": ["top_k"],

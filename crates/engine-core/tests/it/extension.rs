@@ -62,6 +62,10 @@ impl Engine for Replay {
         Ok(String::new())
     }
 
+    fn prompt_text(&self, _: &ValidRequest) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     fn memory(&self) -> BoxFuture<Result<MemoryReport>> {
         Box::pin(async { Ok(MemoryReport::default()) })
     }

@@ -1,5 +1,6 @@
 //! The contract's own promises: ranges, names, auto traits, JSON forms.
 
+mod chat;
 mod configuration;
 mod errors;
 mod events;
@@ -8,4 +9,5 @@ mod load;
 mod logits;
 mod params;
 mod request;
+mod tools;
 mod traits;

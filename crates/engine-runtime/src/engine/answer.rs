@@ -1,58 +1,235 @@
-//! The text of an answer: detokenized, and cut at a stop string.
+//! The events of an answer: its text detokenized, cut at a stop string, and parted into what the
+//! model thinks, says and calls.
 
-use engine_core::Result;
+use engine_core::{GenerationEvent, InvalidToolCall, Result, TokenId, ToolCallProblem};
 
-use crate::{Detokenizer, StopMatch, StopMatcher};
+use crate::{
+    Detokenizer, OutputGrammar, OutputParser, Part, Phase, StopMatch, StopMatcher,
+    tools::OfferedTools,
+};
 
-/// Turns tokens into the text that may be shown.
+/// Turns tokens into the events that may be sent.
 #[derive(Debug)]
 pub(super) struct Answer {
     detokenizer: Detokenizer,
     stops: StopMatcher,
+    parts: Option<Parting>,
+    /// Tokens that no event has delivered.
+    tokens: Vec<TokenId>,
 }
 
-/// Text that may be shown, and the index of the stop string that ends the answer, if one came up.
-#[derive(Debug, PartialEq, Eq)]
+/// What parts an answer, where there is more than text.
+#[derive(Debug)]
+struct Parting {
+    parser: OutputParser,
+    tools: Option<OfferedTools>,
+    /// Tokens spent on thinking, and those that may turn out to be.
+    reasoning_tokens: usize,
+    undecided_tokens: usize,
+}
+
+/// Events that may be sent, and the index of the stop string that ends the answer, if one came up.
+#[derive(Debug, Default)]
 pub(super) struct Piece {
-    pub(super) text: String,
+    pub(super) events: Vec<GenerationEvent>,
     pub(super) stop: Option<usize>,
 }
 
-impl Answer {
-    pub(super) fn new(detokenizer: Detokenizer, stops: &[String]) -> Self {
-        Self {
-            detokenizer,
-            stops: StopMatcher::new(stops),
+impl Piece {
+    /// Adds what comes last. Text behind text is one event.
+    pub(super) fn append(&mut self, rest: Self) {
+        let mut events = rest.events.into_iter().peekable();
+        if let (
+            Some(GenerationEvent::Delta { text, tokens }),
+            Some(GenerationEvent::Delta {
+                text: more,
+                tokens: ids,
+            }),
+        ) = (self.events.last_mut(), events.peek_mut())
+        {
+            text.push_str(more);
+            tokens.append(ids);
+            events.next();
         }
-    }
-
-    /// Adds a token.
-    pub(super) fn push(&mut self, token: engine_core::TokenId) -> Piece {
-        let text = self.detokenizer.push(token);
-        self.stops.push(&text).into()
-    }
-
-    /// Ends the answer: what was held back comes out.
-    pub(super) fn finish(&mut self) -> Result<Piece> {
-        let text = self.detokenizer.finish()?;
-        let mut piece = Piece::from(self.stops.push(&text));
-        if piece.stop.is_none() {
-            let rest = Piece::from(self.stops.finish());
-            piece.text.push_str(&rest.text);
-            piece.stop = rest.stop;
-        }
-        Ok(piece)
+        self.events.extend(events);
     }
 }
 
-impl From<Result<String, StopMatch>> for Piece {
-    fn from(result: Result<String, StopMatch>) -> Self {
-        match result {
-            Ok(text) => Self { text, stop: None },
-            Err(StopMatch { text, stop }) => Self {
-                text,
-                stop: Some(stop),
+impl Answer {
+    /// An answer in which all is text.
+    pub(super) fn plain(detokenizer: Detokenizer, stops: &[String]) -> Self {
+        Self {
+            detokenizer,
+            stops: StopMatcher::new(stops),
+            parts: None,
+            tokens: Vec::new(),
+        }
+    }
+
+    /// An answer of this grammar; `tools` check its calls.
+    pub(super) fn parted(
+        detokenizer: Detokenizer,
+        stops: &[String],
+        grammar: &OutputGrammar,
+        tools: Option<OfferedTools>,
+    ) -> Self {
+        Self {
+            parts: Some(Parting {
+                parser: OutputParser::new(grammar),
+                tools,
+                reasoning_tokens: 0,
+                undecided_tokens: 0,
+            }),
+            ..Self::plain(detokenizer, stops)
+        }
+    }
+
+    /// The tokens spent on thinking so far.
+    pub(super) fn reasoning_tokens(&self) -> usize {
+        self.parts
+            .as_ref()
+            .map_or(0, |parts| parts.reasoning_tokens)
+    }
+
+    /// Whether the next token would be one more of a thought.
+    pub(super) fn is_reasoning(&self) -> bool {
+        self.parts
+            .as_ref()
+            .is_some_and(|parts| parts.parser.phase() == Phase::Reasoning)
+    }
+
+    /// Adds a token.
+    pub(super) fn push(&mut self, token: TokenId) -> Piece {
+        self.tokens.push(token);
+        let was_reasoning = self.is_reasoning();
+        let text = self.detokenizer.push(token);
+        let piece = self.advance(&text);
+        if let Some(parts) = &mut self.parts {
+            parts.count(was_reasoning);
+        }
+        piece
+    }
+
+    /// Ends the answer: what was held back comes out, and with it every token that did not.
+    pub(super) fn finish(&mut self) -> Result<Piece> {
+        let text = self.detokenizer.finish()?;
+        let mut piece = self.advance(&text);
+        if piece.stop.is_none() {
+            let rest = self.stops.finish();
+            let (text, stop) = parted(rest);
+            piece.stop = stop;
+            piece.events.extend(self.events_of(&text));
+            piece.events.extend(self.last_events());
+        }
+        self.deliver(&mut piece.events);
+        if !self.tokens.is_empty() {
+            piece.events.push(delta(String::new()));
+            self.deliver(&mut piece.events);
+        }
+        Ok(piece)
+    }
+
+    /// Passes text through the stop strings and on.
+    fn advance(&mut self, text: &str) -> Piece {
+        let (text, stop) = parted(self.stops.push(text));
+        let mut events = self.events_of(&text);
+        if stop.is_some() {
+            events.extend(self.last_events());
+        }
+        if (self.parts.is_none() || stop.is_some()) && events.is_empty() && !self.tokens.is_empty()
+        {
+            events.push(delta(String::new()));
+        }
+        self.deliver(&mut events);
+        Piece { events, stop }
+    }
+
+    fn events_of(&mut self, text: &str) -> Vec<GenerationEvent> {
+        match &mut self.parts {
+            None if text.is_empty() => Vec::new(),
+            None => vec![delta(text.to_owned())],
+            Some(parts) => {
+                let list = parts.parser.push(text);
+                parts.events(list)
+            }
+        }
+    }
+
+    fn last_events(&mut self) -> Vec<GenerationEvent> {
+        let Some(parts) = &mut self.parts else {
+            return Vec::new();
+        };
+        let list = parts.parser.finish();
+        parts.events(list)
+    }
+
+    /// Gives the tokens that have come to the first event.
+    fn deliver(&mut self, events: &mut [GenerationEvent]) {
+        if let Some(
+            GenerationEvent::Delta { tokens, .. }
+            | GenerationEvent::Reasoning { tokens, .. }
+            | GenerationEvent::ToolCall { tokens, .. }
+            | GenerationEvent::InvalidToolCall { tokens, .. },
+        ) = events.first_mut()
+        {
+            tokens.append(&mut self.tokens);
+        }
+    }
+}
+
+impl Parting {
+    fn events(&mut self, parts: Vec<Part>) -> Vec<GenerationEvent> {
+        parts.into_iter().map(|part| self.event(part)).collect()
+    }
+
+    fn event(&mut self, part: Part) -> GenerationEvent {
+        let tokens = Vec::new();
+        match part {
+            Part::Text(text) => GenerationEvent::Delta { text, tokens },
+            Part::Reasoning(text) => GenerationEvent::Reasoning { text, tokens },
+            Part::Malformed { text, reason } => GenerationEvent::InvalidToolCall {
+                invalid: InvalidToolCall::new(text, ToolCallProblem::Malformed { reason }),
+                tokens,
+            },
+            Part::Call(call) => match &mut self.tools {
+                // The grammar has calls only where there are tools.
+                None => delta(call.text),
+                Some(tools) => {
+                    let text = call.text.clone();
+                    match tools.check(call) {
+                        Ok(call) => GenerationEvent::ToolCall { call, text, tokens },
+                        Err(invalid) => GenerationEvent::InvalidToolCall { invalid, tokens },
+                    }
+                }
             },
         }
+    }
+
+    /// Counts a token by what its text turned out to be.
+    fn count(&mut self, was_reasoning: bool) {
+        match self.parser.phase() {
+            Phase::Undecided if !was_reasoning => self.undecided_tokens += 1,
+            Phase::Reasoning => {
+                self.reasoning_tokens += 1 + std::mem::take(&mut self.undecided_tokens);
+            }
+            Phase::Undecided | Phase::Answer => {
+                self.reasoning_tokens += usize::from(was_reasoning);
+                self.undecided_tokens = 0;
+            }
+        }
+    }
+}
+
+fn delta(text: String) -> GenerationEvent {
+    GenerationEvent::Delta {
+        text,
+        tokens: Vec::new(),
+    }
+}
+
+fn parted(result: Result<String, StopMatch>) -> (String, Option<usize>) {
+    match result {
+        Ok(text) => (text, None),
+        Err(StopMatch { text, stop }) => (text, Some(stop)),
     }
 }

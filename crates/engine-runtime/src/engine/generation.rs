@@ -7,7 +7,11 @@ use engine_core::{
     Result, SequenceId, Timings, TokenId, Usage,
 };
 
-use super::{answer::Answer, events::EventSender};
+use super::{
+    answer::{Answer, Piece},
+    budget::Budget,
+    events::EventSender,
+};
 use crate::Sampler;
 
 /// What a generation waits for.
@@ -34,6 +38,7 @@ pub(super) struct Generation {
     params: GenerateParams,
     ignored: Vec<Field>,
     answer: Answer,
+    budget: Option<Budget>,
     /// The model's own end-of-text tokens; empty if the request ignores them.
     end_tokens: Vec<TokenId>,
     context_length: usize,
@@ -56,6 +61,7 @@ pub(super) struct Prepared {
     pub(super) params: GenerateParams,
     pub(super) ignored: Vec<Field>,
     pub(super) answer: Answer,
+    pub(super) budget: Option<Budget>,
     pub(super) sampler: Sampler,
     pub(super) end_tokens: Vec<TokenId>,
     pub(super) context_length: usize,
@@ -69,6 +75,7 @@ impl Generation {
             params,
             ignored,
             answer,
+            budget,
             sampler,
             end_tokens,
             context_length,
@@ -83,6 +90,7 @@ impl Generation {
             params,
             ignored,
             answer,
+            budget,
             end_tokens,
             context_length,
             generated: 0,
@@ -97,7 +105,19 @@ impl Generation {
 
     /// Whether it needs nothing but the likeliest token of each step.
     pub(super) fn is_plain_greedy(&self) -> bool {
-        self.params.is_plain_greedy()
+        self.params.is_plain_greedy() && self.budget.is_none()
+    }
+
+    /// The next token: the one that the engine is to write, or the sampler's choice.
+    pub(super) fn choose(&mut self, logits: &[f32]) -> Result<TokenId> {
+        let forced = self
+            .budget
+            .as_mut()
+            .and_then(|budget| budget.next(&self.answer));
+        match forced {
+            Some(token) => Ok(token),
+            None => self.sampler.choose(logits),
+        }
     }
 
     /// Whether its last event has been sent.
@@ -128,24 +148,21 @@ impl Generation {
         let now = Instant::now();
         self.clock.first_token.get_or_insert(now);
         if self.end_tokens.binary_search(&token).is_ok() {
-            return self.finish(FinishReason::EndOfText(token), String::new(), Vec::new());
+            return self.finish(FinishReason::EndOfText(token), Piece::default());
         }
         if self.params.stop_tokens.contains(&token) {
-            return self.finish(FinishReason::StopToken(token), String::new(), Vec::new());
+            return self.finish(FinishReason::StopToken(token), Piece::default());
         }
         self.clock.last_token = Some(now);
         self.generated += 1;
         self.sampler.note(token);
         let piece = self.answer.push(token);
         if let Some(stop) = piece.stop {
-            self.end_with_delta(self.stop_string(stop), piece.text, vec![token]);
+            self.end(self.stop_string(stop), piece);
         } else if let Some(reason) = self.limit(self.generated) {
-            self.finish(reason, piece.text, vec![token]);
+            self.finish(reason, piece);
         } else {
-            self.events.send(Ok(GenerationEvent::Delta {
-                text: piece.text,
-                tokens: vec![token],
-            }));
+            self.deliver(piece);
         }
     }
 
@@ -180,27 +197,31 @@ impl Generation {
     }
 
     /// Ends the text, which may show a stop string after all.
-    fn finish(&mut self, reason: FinishReason, mut text: String, tokens: Vec<TokenId>) {
+    fn finish(&mut self, reason: FinishReason, mut piece: Piece) {
         match self.answer.finish() {
             Err(error) => self.fail(error),
             Ok(rest) => {
-                text.push_str(&rest.text);
                 let reason = rest.stop.map_or(reason, |stop| self.stop_string(stop));
-                self.end_with_delta(reason, text, tokens);
+                piece.append(rest);
+                self.end(reason, piece);
             }
         }
     }
 
-    fn end_with_delta(&mut self, finish: FinishReason, text: String, tokens: Vec<TokenId>) {
-        if !text.is_empty() || !tokens.is_empty() {
-            self.events
-                .send(Ok(GenerationEvent::Delta { text, tokens }));
+    fn deliver(&mut self, piece: Piece) {
+        for event in piece.events {
+            self.events.send(Ok(event));
         }
+    }
+
+    fn end(&mut self, finish: FinishReason, piece: Piece) {
+        self.deliver(piece);
         let summary = GenerationSummary {
             finish,
             usage: Usage {
                 prompt_tokens: self.prompt.len(),
                 generated_tokens: self.generated,
+                reasoning_tokens: self.answer.reasoning_tokens(),
             },
             timings: self.clock.timings(),
             seed: self.sampler.seed(),

@@ -12,11 +12,11 @@ use std::{
 
 use engine_core::{
     BoxFuture, Capabilities, Engine, EngineInfo, Error, Field, GenerationStream, MemoryReport,
-    Message, Result, TokenId, ValidRequest,
+    Message, Prompt, Result, TokenId, ValidRequest,
 };
 use futures_channel::oneshot;
 
-use super::{command::Command, events::event_channel, prompts::Arrival};
+use super::{chat, command::Command, events::event_channel, prompts::Arrival};
 use crate::TextPipeline;
 
 /// An engine whose model lives on its own thread.
@@ -99,6 +99,19 @@ impl Engine for Handle {
             });
         }
         self.text.render_chat(messages)
+    }
+
+    fn prompt_text(&self, request: &ValidRequest) -> Result<Option<String>> {
+        self.check_loaded()?;
+        match request.prompt() {
+            Prompt::Text(text) => Ok(Some(text.clone())),
+            Prompt::Messages(messages) => {
+                let chat =
+                    chat::render(messages, request.tools(), request.reasoning(), &self.text)?;
+                Ok(Some(chat.text))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn memory(&self) -> BoxFuture<Result<MemoryReport>> {

@@ -1,6 +1,8 @@
 //! From a model to an engine: the thread it lives on, and the handle that speaks to it.
 
 mod answer;
+mod budget;
+mod chat;
 mod command;
 mod events;
 mod generation;

@@ -11,6 +11,8 @@ use engine_core::{Error, Field, ModelInfo, Prompt, Result, TokenId, ValidRequest
 
 use super::{
     answer::Answer,
+    budget::Budget,
+    chat,
     command::Command,
     events::EventSender,
     generation::{Generation, Prepared, check_tokens},
@@ -61,8 +63,22 @@ fn prepare(
     text: &TextPipeline,
     model: &ModelInfo,
 ) -> Result<Prepared> {
+    let (tools, reasoning) = (request.tools().clone(), request.reasoning());
     let (prompt, params, ignored) = request.into_parts();
-    let prompt = tokens(prompt, text)?;
+    let (prompt, answer, budget) = match &prompt {
+        Prompt::Messages(messages) => {
+            let chat = chat::render(messages, &tools, reasoning, text)?;
+            let budget = Budget::new(reasoning, &chat.grammar, text)?;
+            let prompt = text.encode(&chat.text, false)?;
+            (prompt, chat.into_answer(&params.stop, text), budget)
+        }
+        _ => (
+            tokens(prompt, text)?,
+            Answer::plain(text.detokenizer(), &params.stop),
+            None,
+        ),
+    };
+    check_not_empty(&prompt)?;
     if prompt.len() >= model.context_length {
         return Err(Error::ContextOverflow {
             prompt_tokens: prompt.len(),
@@ -77,7 +93,8 @@ fn prepare(
         "generation accepted"
     );
     Ok(Prepared {
-        answer: Answer::new(text.detokenizer(), &params.stop),
+        answer,
+        budget,
         sampler: Sampler::new(&model.backend.name, &params, &prompt)?,
         end_tokens: if params.ignore_eos {
             Vec::new()
@@ -93,16 +110,16 @@ fn prepare(
 }
 
 fn tokens(prompt: Prompt, text: &TextPipeline) -> Result<Vec<TokenId>> {
-    let tokens = match prompt {
-        Prompt::Tokens(tokens) => tokens,
-        Prompt::Text(prompt) => text.encode_prompt(&prompt)?,
-        Prompt::Messages(messages) => text.encode(&text.render_chat(&messages)?, false)?,
-        _ => {
-            return Err(Error::Tokenizer {
-                reason: "this kind of prompt is not known here".to_owned(),
-            });
-        }
-    };
+    match prompt {
+        Prompt::Tokens(tokens) => Ok(tokens),
+        Prompt::Text(prompt) => text.encode_prompt(&prompt),
+        _ => Err(Error::Tokenizer {
+            reason: "this kind of prompt is not known here".to_owned(),
+        }),
+    }
+}
+
+fn check_not_empty(tokens: &[TokenId]) -> Result<()> {
     if tokens.is_empty() {
         return Err(Error::InvalidParameter {
             field: Field::Prompt,
@@ -110,5 +127,5 @@ fn tokens(prompt: Prompt, text: &TextPipeline) -> Result<Vec<TokenId>> {
             expected: Cow::Borrowed("a text of at least one token"),
         });
     }
-    Ok(tokens)
+    Ok(())
 }

@@ -20,8 +20,8 @@ use engine_core::{
 use futures_channel::oneshot;
 
 use super::{
-    Loaded, command::Command, guarded::Guarded, handle::Handle, prompts::prepare_all,
-    scheduler::Scheduler,
+    Loaded, chat::chat_fields, command::Command, guarded::Guarded, handle::Handle,
+    prompts::prepare_all, scheduler::Scheduler,
 };
 use crate::panic_message::panic_message;
 
@@ -159,7 +159,7 @@ fn assemble<M: Model>(loaded: Loaded<M>, begun: Instant) -> Result<Parts<M>> {
             .spawn(move || prepare_all(&arriving, &commands, &text, &info))
             .map_err(thread_error)?;
     }
-    let mut fields = FieldSet::GENERATION;
+    let mut fields = FieldSet::GENERATION.with_all(chat_fields(&text));
     if !text.has_chat_template() {
         fields = fields.without(Field::Messages);
     }

@@ -189,7 +189,7 @@ fn choose(generation: &mut Generation, logits: &Logits, run: usize, backend: &st
     let row = logits.last(run).ok_or_else(|| {
         Error::backend(backend, "evaluate a step", "the model returned no logits")
     })?;
-    let token = generation.sampler.choose(row)?;
+    let token = generation.choose(row)?;
     generation.phase = Phase::Host { last: token };
     generation.accept(token);
     Ok(())

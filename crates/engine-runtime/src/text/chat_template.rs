@@ -11,16 +11,21 @@
 
 use std::{error::Error as _, fmt, path::PathBuf};
 
-use engine_core::{Error, Message, Result};
+use engine_core::{Error, Result};
 use jiff::{
     Zoned,
     fmt::strtime::{BrokenDownTime, Config},
 };
-use minijinja::{Environment, ErrorKind, Value, context, syntax::SyntaxConfig};
+use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
 
 use super::{
-    TextSources, generation_tag::without_generation_tags, python_json::to_json,
-    python_methods::python_method, special_tokens::SpecialTokens,
+    TextSources,
+    chat_input::{Arguments, ChatInput},
+    generation_tag::without_generation_tags,
+    python_json::to_json,
+    python_methods::python_method,
+    python_tests::add_python_tests,
+    special_tokens::SpecialTokens,
 };
 
 const NAME: &str = "chat template";
@@ -35,6 +40,7 @@ const RECURSION: usize = 100;
 #[derive(Debug)]
 pub(super) struct ChatTemplate {
     environment: Environment<'static>,
+    source: Box<str>,
 }
 
 /// What a template said when it refused a chat.
@@ -75,6 +81,7 @@ impl ChatTemplate {
         environment.set_recursion_limit(RECURSION);
         minijinja_contrib::add_to_environment(&mut environment);
         environment.set_unknown_method_callback(python_method);
+        add_python_tests(&mut environment);
         environment.add_filter("tojson", to_json);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", move |format: &str| {
@@ -86,27 +93,31 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, without_generation_tags(source).into_owned())
             .map_err(|error| template_error(&error))?;
-        Ok(Self { environment })
+        Ok(Self {
+            environment,
+            source: source.into(),
+        })
     }
 
     /// The text of a chat, up to where the model's answer begins.
-    pub(super) fn render(&self, messages: &[Message]) -> Result<String> {
-        let messages: Value = messages
-            .iter()
-            .map(|message| {
-                context! { role => message.role.name(), content => message.content.as_str() }
-            })
-            .collect();
-        let variables = context! {
-            messages,
-            tools => (),
-            documents => (),
-            add_generation_prompt => true,
-        };
+    pub(super) fn render(&self, chat: &ChatInput<'_>) -> Result<String> {
+        let outcome = self.render_with(chat, Arguments::Object);
+        match outcome {
+            Err(_) if chat.has_calls() => self.render_with(chat, Arguments::Text).or(outcome),
+            outcome => outcome,
+        }
+    }
+
+    fn render_with(&self, chat: &ChatInput<'_>, arguments: Arguments) -> Result<String> {
         self.environment
             .get_template(NAME)
-            .and_then(|template| template.render(variables))
+            .and_then(|template| template.render(chat.variables(arguments)))
             .map_err(|error| template_error(&error))
+    }
+
+    /// The template's source.
+    pub(super) fn source(&self) -> &str {
+        &self.source
     }
 }
 
@@ -164,5 +175,7 @@ fn template_error(error: &minijinja::Error) -> Error {
     }
 }
 
+#[cfg(test)]
+mod families;
 #[cfg(test)]
 mod tests;

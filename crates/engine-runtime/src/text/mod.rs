@@ -1,12 +1,15 @@
 //! From text to tokens and back: what a model's own text files say, behind one type.
 
+mod chat_input;
 mod chat_template;
 mod decoding;
 mod detokenizer;
 mod end_tokens;
 mod generation_tag;
+mod output_style;
 mod python_json;
 mod python_methods;
+mod python_tests;
 mod special_tokens;
 mod stop;
 mod tokenizer;
@@ -17,9 +20,10 @@ use std::sync::Arc;
 use engine_core::{Message, Result, TokenId};
 use serde_json::{Map, Value};
 
+pub(crate) use self::chat_input::ChatInput;
 use self::{
-    chat_template::ChatTemplate, end_tokens::end_tokens, special_tokens::SpecialTokens,
-    tokenizer::Tokenizer,
+    chat_template::ChatTemplate, end_tokens::end_tokens, output_style::OutputStyle,
+    special_tokens::SpecialTokens, tokenizer::Tokenizer,
 };
 pub use self::{
     detokenizer::Detokenizer,
@@ -48,6 +52,7 @@ pub struct TextPipeline {
     tokenizer: Arc<Tokenizer>,
     bos_token: Option<String>,
     template: Option<ChatTemplate>,
+    style: OutputStyle,
     end_tokens: Vec<TokenId>,
 }
 
@@ -65,8 +70,9 @@ impl TextPipeline {
         let end_tokens = end_tokens(&sources, &tokenizer, &special)?;
         let template = ChatTemplate::find(&sources, &special)?;
         Ok(Self {
-            tokenizer: Arc::new(tokenizer),
             bos_token: special.get("bos_token").map(str::to_owned),
+            style: OutputStyle::of(template.as_ref().map(ChatTemplate::source), &tokenizer),
+            tokenizer: Arc::new(tokenizer),
             template,
             end_tokens,
         })
@@ -103,7 +109,17 @@ impl TextPipeline {
 
     /// A detokenizer for one answer.
     pub fn detokenizer(&self) -> Detokenizer {
-        Detokenizer::new(Arc::clone(&self.tokenizer))
+        Detokenizer::new(Arc::clone(&self.tokenizer), &[])
+    }
+
+    /// A detokenizer for one answer, in which these special tokens are text.
+    pub fn detokenizer_showing(&self, special: &[String]) -> Detokenizer {
+        Detokenizer::new(Arc::clone(&self.tokenizer), special)
+    }
+
+    /// How the model marks off thoughts and calls.
+    pub(crate) fn style(&self) -> &OutputStyle {
+        &self.style
     }
 
     /// Whether [`TextPipeline::render_chat`] can work.
@@ -118,8 +134,13 @@ impl TextPipeline {
     /// [`Error::ChatTemplate`](engine_core::Error::ChatTemplate), with the template's own words if
     /// it refuses the messages, or if there is no template.
     pub fn render_chat(&self, messages: &[Message]) -> Result<String> {
+        self.render(&ChatInput::new(messages))
+    }
+
+    /// As [`TextPipeline::render_chat`], with tools and a switch for thinking.
+    pub(crate) fn render(&self, chat: &ChatInput<'_>) -> Result<String> {
         match &self.template {
-            Some(template) => template.render(messages),
+            Some(template) => template.render(chat),
             None => Err(engine_core::Error::ChatTemplate {
                 reason: "the model has none".to_owned(),
             }),

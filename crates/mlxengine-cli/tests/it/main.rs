@@ -20,6 +20,7 @@ mod parity;
 mod pull;
 mod real_model;
 #[cfg(unix)]
+mod reasoning;
 mod signals;
 #[cfg(unix)]
 mod terminal;

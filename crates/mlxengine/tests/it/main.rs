@@ -11,3 +11,4 @@ mod load;
 mod mock;
 #[cfg(feature = "hub")]
 mod store;
+mod tools;

@@ -4,21 +4,21 @@
 
 use std::path::PathBuf;
 
-use engine_core::Role;
+use engine_core::{Message, Role};
 use jiff::{civil, tz::TimeZone};
 use serde_json::{Map, Value as Json, json};
 
 use super::*;
 
 /// The moment at which `regenerate.py` renders.
-fn stopped_clock() -> Zoned {
+pub(super) fn stopped_clock() -> Zoned {
     civil::date(2024, 7, 6)
         .at(19, 5, 3, 0)
         .to_zoned(TimeZone::UTC)
         .expect("a moment")
 }
 
-fn special_tokens() -> SpecialTokens {
+pub(super) fn special_tokens() -> SpecialTokens {
     let config = json!({ "bos_token": "<s>", "eos_token": { "content": "</s>" } });
     SpecialTokens::from_config(config.as_object()).expect("special tokens")
 }
@@ -28,7 +28,7 @@ fn compile(source: &str) -> Result<ChatTemplate> {
 }
 
 fn render(source: &str, messages: &[Message]) -> Result<String> {
-    compile(source)?.render(messages)
+    compile(source)?.render(&ChatInput::new(messages))
 }
 
 fn reason(outcome: Result<String>) -> String {
@@ -180,7 +180,7 @@ fn the_default_of_named_templates_is_taken_and_a_file_comes_first() {
         let template = ChatTemplate::find(sources, &special_tokens()).expect("no error");
         template
             .expect("a template")
-            .render(&[Message::user("hi")])
+            .render(&ChatInput::new(&[Message::user("hi")]))
             .expect("text")
     };
     assert_eq!(rendered(&sources(None)), "plain");

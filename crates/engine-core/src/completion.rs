@@ -1,0 +1,116 @@
+//! A whole answer, put together from its events.
+
+use std::future::poll_fn;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, GenerationEvent, GenerationStream, GenerationSummary, InvalidToolCall, Message, Result,
+    TokenId, ToolCall,
+};
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The text: what the model says, and what was meant as a call and can't be carried out.
+    pub text: String,
+    /// What it thought before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// The tools that it called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// What was meant as a call and can't be carried out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invalid_tool_calls: Vec<InvalidToolCall>,
+    /// All its tokens.
+    pub tokens: Vec<TokenId>,
+    /// Why it ended, and what it took.
+    pub summary: GenerationSummary,
+}
+
+impl Completion {
+    /// Reads a generation to its end; `show` sees each event as it comes.
+    ///
+    /// # Errors
+    /// The stream's, and [`Error::Backend`] for a stream that ends without its last event.
+    pub async fn collect(
+        mut events: GenerationStream,
+        mut show: impl FnMut(&GenerationEvent),
+    ) -> Result<Self> {
+        let mut answer = Gathering::default();
+        while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
+            let event = event?;
+            show(&event);
+            if let Some(completion) = answer.add(event) {
+                return Ok(completion);
+            }
+        }
+        Err(Error::backend(
+            "unknown",
+            "finish a generation",
+            "the event stream ended without its last event",
+        ))
+    }
+
+    /// The answer as the assistant's message, to go on with the chat.
+    pub fn into_message(self) -> Message {
+        Message::assistant(self.text)
+            .with_reasoning(self.reasoning.unwrap_or_default())
+            .with_tool_calls(self.tool_calls)
+    }
+}
+
+/// An answer whose events are still coming.
+#[derive(Debug, Default)]
+struct Gathering {
+    text: String,
+    reasoning: String,
+    tool_calls: Vec<ToolCall>,
+    invalid_tool_calls: Vec<InvalidToolCall>,
+    tokens: Vec<TokenId>,
+}
+
+impl Gathering {
+    /// Adds an event; the last one gives the answer.
+    fn add(&mut self, event: GenerationEvent) -> Option<Completion> {
+        match event {
+            GenerationEvent::Prefill { .. } => {}
+            GenerationEvent::Delta { text, tokens } => {
+                self.text.push_str(&text);
+                self.tokens.extend(tokens);
+            }
+            GenerationEvent::Reasoning { text, tokens } => {
+                self.reasoning.push_str(&text);
+                self.tokens.extend(tokens);
+            }
+            GenerationEvent::ToolCall { call, tokens, .. } => {
+                self.tool_calls.push(call);
+                self.tokens.extend(tokens);
+            }
+            GenerationEvent::InvalidToolCall { invalid, tokens } => {
+                self.text.push_str(&invalid.text);
+                self.invalid_tool_calls.push(invalid);
+                self.tokens.extend(tokens);
+            }
+            GenerationEvent::Done(summary) => {
+                let Self {
+                    text,
+                    reasoning,
+                    tool_calls,
+                    invalid_tool_calls,
+                    tokens,
+                } = std::mem::take(self);
+                return Some(Completion {
+                    text,
+                    reasoning: Some(reasoning).filter(|reasoning| !reasoning.is_empty()),
+                    tool_calls,
+                    invalid_tool_calls,
+                    tokens,
+                    summary,
+                });
+            }
+        }
+        None
+    }
+}

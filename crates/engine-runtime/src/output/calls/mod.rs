@@ -1,0 +1,62 @@
+//! Calls in an answer, format by format.
+
+mod body;
+mod gemma4;
+mod leading;
+mod mistral;
+mod tagged;
+
+use engine_core::ToolFormat;
+
+use self::{leading::Leading, mistral::Mistral, tagged::Tagged};
+use super::{Parts, Step};
+
+/// Finds calls in the text of an answer.
+#[derive(Debug)]
+pub(super) enum Calls {
+    /// All is text.
+    None,
+    Tagged(Tagged),
+    Mistral(Mistral),
+    Leading(Leading),
+}
+
+impl Calls {
+    pub(super) fn new(format: Option<ToolFormat>) -> Self {
+        if let Some(tags) = format.and_then(tagged::tags) {
+            return Self::Tagged(Tagged::new(tags));
+        }
+        match format {
+            Some(ToolFormat::Mistral) => Self::Mistral(Mistral::default()),
+            Some(ToolFormat::Llama3) => Self::Leading(Leading::llama3()),
+            Some(ToolFormat::Gemma) => Self::Leading(Leading::gemma()),
+            Some(ToolFormat::Json) => Self::Leading(Leading::json()),
+            // gpt-oss's calls are found with its channels.
+            _ => Self::None,
+        }
+    }
+
+    pub(super) fn step(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
+        match self {
+            Self::None => {
+                parts.text(&std::mem::take(held));
+                Step::Wait
+            }
+            Self::Tagged(calls) => calls.step(held, ended, parts),
+            Self::Mistral(calls) => calls.step(held, ended, parts),
+            Self::Leading(calls) => calls.step(held, ended, parts),
+        }
+    }
+}
+
+/// Texts that have a meaning in a format.
+pub(super) fn markers(format: ToolFormat) -> Vec<&'static str> {
+    match format {
+        ToolFormat::Mistral => mistral::MARKERS.to_vec(),
+        ToolFormat::Llama3 => leading::LLAMA3_MARKERS.to_vec(),
+        format => tagged::tags(format).map_or_else(Vec::new, tagged::Tags::markers),
+    }
+}
+
+/// What is said of a call that the end of the answer cuts off.
+const CUT_OFF: &str = "the answer ended inside it";

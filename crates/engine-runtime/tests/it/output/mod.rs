@@ -1,0 +1,82 @@
+//! Answers cut into thoughts, text and calls.
+
+mod calls;
+mod harmony;
+mod pieces;
+mod thinking;
+
+use engine_core::ToolFormat;
+use engine_runtime::{OutputGrammar, OutputParser, Part, ThinkingStart, ThinkingTags};
+use serde_json::{Map, Value};
+
+/// Calls in this format, behind thoughts between `<think>` and `</think>`.
+fn grammar(format: Option<ToolFormat>) -> OutputGrammar {
+    let mut grammar = OutputGrammar::default();
+    grammar.calls = format;
+    grammar.harmony = format == Some(ToolFormat::Harmony);
+    grammar.thinking = (!grammar.harmony).then(|| ThinkingStart {
+        tags: ThinkingTags::new("<think>", "</think>"),
+        begun: false,
+    });
+    grammar
+}
+
+/// All parts of an answer that comes as these pieces; neighbours of a kind are one.
+fn parts<'a>(grammar: &OutputGrammar, pieces: impl IntoIterator<Item = &'a str>) -> Vec<Part> {
+    let mut parser = OutputParser::new(grammar);
+    let mut parts: Vec<Part> = Vec::new();
+    let mut add = |part: Part| match (parts.last_mut(), part) {
+        (Some(Part::Text(text)), Part::Text(more))
+        | (Some(Part::Reasoning(text)), Part::Reasoning(more)) => text.push_str(&more),
+        (_, part) => parts.push(part),
+    };
+    for piece in pieces {
+        parser.push(piece).into_iter().for_each(&mut add);
+    }
+    parser.finish().into_iter().for_each(&mut add);
+    parts
+}
+
+/// A part in a few words: `text`, `think`, a call with its arguments, or what is wrong.
+fn shown(part: &Part) -> String {
+    match part {
+        Part::Text(text) => format!("text {text:?}"),
+        Part::Reasoning(text) => format!("think {text:?}"),
+        Part::Call(call) => {
+            let arguments = Value::Object(call.arguments.clone());
+            let id = call
+                .id
+                .as_deref()
+                .map_or(String::new(), |id| format!("#{id}"));
+            format!("call {}{id}{arguments}", call.name)
+        }
+        Part::Malformed { reason, .. } => format!("bad {reason}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The parts of an answer in a format, in a few words each.
+fn read(format: ToolFormat, answer: &str) -> Vec<String> {
+    parts(&grammar(Some(format)), [answer])
+        .iter()
+        .map(shown)
+        .collect()
+}
+
+/// What the parts hold of the answer's text.
+fn covered(parts: &[Part]) -> String {
+    parts
+        .iter()
+        .map(|part| match part {
+            Part::Text(text) | Part::Reasoning(text) | Part::Malformed { text, .. } => {
+                text.as_str()
+            }
+            Part::Call(call) => call.text.as_str(),
+            _ => "",
+        })
+        .collect()
+}
+
+fn arguments(json: &str) -> Map<String, Value> {
+    serde_json::from_str(json).expect("arguments")
+}

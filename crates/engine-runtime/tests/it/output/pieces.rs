@@ -1,0 +1,147 @@
+//! Where pieces end changes nothing, and nothing is lost.
+
+use engine_core::ToolFormat;
+use engine_runtime::Part;
+use proptest::{prelude::*, sample::Index};
+
+use super::{covered, grammar, parts};
+
+/// What answers are made of: tags, their beginnings, JSON and its beginnings, text.
+const FRAGMENTS: &[&str] = &[
+    "<think>",
+    "</think>",
+    "<tool_call>",
+    "</tool_call>",
+    "{\"name\": \"f\", \"arguments\": {\"a\": \"}\\\"</tool_call>\"}}",
+    "{\"name\": \"f\", \"parameters\": {}}",
+    "[{\"name\": \"f\", \"arguments\": {}}]",
+    "{\"a\": 1}",
+    "{\"x\": 1, \"name\": \"f\", \"arguments\": {}}",
+    "{\"name\": \"f\"",
+    "\"arguments\": {}}",
+    "[TOOL_CALLS]",
+    "[ARGS]",
+    "[CALL_ID]",
+    "f",
+    "<function=f>",
+    "<parameter=a>",
+    "</parameter>",
+    "</function>",
+    "<arg_key>a</arg_key>",
+    "<arg_value>1</arg_value>",
+    "<|python_tag|>",
+    "```tool_code\n",
+    "```json\n",
+    "\n```",
+    "[f(a=1), g()]",
+    "f(a='x')",
+    "<seed:tool_call>",
+    "</seed:tool_call>",
+    "<tool_calls>",
+    "</tool_calls>",
+    "<|tool_call>",
+    "call:f{a:<|\"|>x<|\"|>}",
+    "<tool_call|>",
+    "<|tool_call|>",
+    "<|/tool_call|>",
+    "<|tool_call_start|>",
+    "<|tool_call_end|>",
+    "<|START_ACTION|>",
+    "<|END_ACTION|>",
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜>",
+    "<｜tool▁calls▁end｜>",
+    "<|channel|>",
+    "analysis",
+    "commentary to=functions.f",
+    "final",
+    "<|message|>",
+    "<|constrain|>json",
+    "<|end|>",
+    "<|call|>",
+    "<|start|>assistant",
+    " to=",
+    ";",
+    ", ",
+    "\n",
+    " ",
+    "words",
+    "é🦀",
+    "<",
+    "{",
+    "\"",
+    "}",
+    "[",
+    "]",
+    "`",
+];
+
+/// An answer, and where it is cut.
+fn answers() -> impl Strategy<Value = (String, Vec<Index>)> {
+    let fragment = prop_oneof![
+        9 => prop::sample::select(FRAGMENTS).prop_map(str::to_owned),
+        1 => "\\PC{0,6}",
+    ];
+    let answer = prop::collection::vec(fragment, 0..12).prop_map(|list| list.concat());
+    (answer, prop::collection::vec(any::<Index>(), 0..12))
+}
+
+fn formats() -> impl Strategy<Value = Option<ToolFormat>> {
+    prop::option::weighted(0.9, prop::sample::select(ToolFormat::ALL))
+}
+
+/// The answer in pieces that end at these places.
+fn cut<'a>(answer: &'a str, cuts: &[Index]) -> Vec<&'a str> {
+    let boundaries: Vec<usize> = answer.char_indices().map(|(at, _)| at).collect();
+    let mut places: Vec<usize> = match boundaries.as_slice() {
+        [] => Vec::new(),
+        all => cuts.iter().map(|cut| *cut.get(all)).collect(),
+    };
+    places.sort_unstable();
+    let mut pieces = Vec::new();
+    let mut rest = answer;
+    for place in places {
+        let (piece, after) = rest.split_at(place - (answer.len() - rest.len()));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// Whether `text` is `whole` with parts left out.
+fn is_left_of(text: &str, whole: &str) -> bool {
+    let mut rest = whole.chars();
+    text.chars().all(|c| rest.any(|other| other == c))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn any_pieces_give_the_same_parts((answer, cuts) in answers(), format in formats()) {
+        let grammar = grammar(format);
+        let whole = parts(&grammar, [answer.as_str()]);
+        prop_assert_eq!(&parts(&grammar, cut(&answer, &cuts)), &whole);
+        let single: Vec<String> = answer.chars().map(String::from).collect();
+        prop_assert_eq!(&parts(&grammar, single.iter().map(String::as_str)), &whole);
+    }
+
+    #[test]
+    fn parts_cover_the_answer_but_for_tags((answer, cuts) in answers(), format in formats()) {
+        let grammar = grammar(format);
+        let parts = parts(&grammar, cut(&answer, &cuts));
+        let covered = covered(&parts);
+        prop_assert!(is_left_of(&covered, &answer), "{covered:?} of {answer:?}");
+        if !grammar.harmony && !parts.iter().any(|part| matches!(part, Part::Reasoning(_))) && !answer.contains("<think>") {
+            prop_assert_eq!(covered, answer);
+        }
+    }
+
+    #[test]
+    fn without_tags_all_is_text(answer in "[a-z .\\n]{0,40}", format in formats()) {
+        let parts = parts(&grammar(format), [answer.as_str()]);
+        let expected = if answer.is_empty() { Vec::new() } else { vec![Part::Text(answer)] };
+        prop_assert_eq!(parts, expected);
+    }
+}
