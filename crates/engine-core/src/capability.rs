@@ -74,6 +74,10 @@ fields! {
     Threads = "threads",
     /// [`LoadOptions::kv_type`](crate::LoadOptions::kv_type).
     KvType = "kv_type",
+    /// [`LoadOptions::prompt_cache_bytes`](crate::LoadOptions::prompt_cache_bytes).
+    PromptCacheBytes = "prompt_cache_bytes",
+    /// A prompt cache in a file: [`Engine::save_prompt_cache`](crate::Engine::save_prompt_cache).
+    PromptCache = "prompt_cache",
     /// [`ModelConfiguration::name`](crate::ModelConfiguration::name).
     Name = "name",
     /// [`ModelConfiguration::path`](crate::ModelConfiguration::path).

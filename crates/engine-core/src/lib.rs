@@ -15,6 +15,7 @@ mod model;
 mod params;
 mod progress;
 mod request;
+mod sequence_state;
 
 pub use backend::{Availability, Backend, BackendInfo, Suitability};
 pub use capability::{Capabilities, Field, FieldSet};
@@ -33,6 +34,7 @@ pub use model::{
 pub use params::GenerateParams;
 pub use progress::{LoadProgress, LoadStage, Progress};
 pub use request::{GenerateRequest, Leniency, Prompt, ValidRequest};
+pub use sequence_state::{PromptCacheReport, SequenceState, StateTensor, StateType};
 
 /// The number of a token in a model's vocabulary.
 pub type TokenId = u32;

@@ -14,6 +14,7 @@ mod model;
 mod open;
 mod parallel;
 mod sequences;
+mod state;
 
 pub use backend::CpuBackend;
 pub use model::CpuModel;

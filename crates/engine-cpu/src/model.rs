@@ -1,6 +1,8 @@
 //! A loaded model: sequences of tokens in, logits out.
 
-use engine_core::{Logits, MemoryReport, Model, ModelInfo, Result, Run, SequenceId, TokenId};
+use engine_core::{
+    Logits, MemoryReport, Model, ModelInfo, Result, Run, SequenceId, SequenceState, TokenId,
+};
 
 use crate::{
     batch::{check, wanted_rows},
@@ -209,6 +211,18 @@ impl Model for CpuModel {
         report.kv_bytes = self.sequences.bytes();
         report.sequences = self.sequences.count() as u32;
         report
+    }
+
+    fn kv_bytes_of(&self, sequences: &[SequenceId]) -> u64 {
+        self.sequences.bytes_of(sequences)
+    }
+
+    fn export(&mut self, sequence: SequenceId) -> Result<SequenceState> {
+        self.sequences.export(sequence)
+    }
+
+    fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        self.sequences.import(state)
     }
 
     fn trim(&mut self) -> Result<()> {

@@ -63,6 +63,7 @@ pub(crate) fn load_with_text(
                 .prefill_chunk
                 .map_or(PREFILL_CHUNK, |tokens| tokens as usize),
             max_concurrent: options.max_concurrent.unwrap_or(MAX_CONCURRENT),
+            prompt_cache_bytes: options.prompt_cache_bytes,
             name: request.name,
             path: Some(request.path),
         },

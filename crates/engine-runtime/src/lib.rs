@@ -2,6 +2,7 @@
 
 mod engine;
 mod panic_message;
+mod prompt_cache;
 mod sampling;
 mod text;
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod chat;
 mod engine;
 mod load;
 mod load_progress;
@@ -7,6 +8,10 @@ mod policy;
 #[cfg(feature = "hub")]
 mod store;
 
+pub use chat::{
+    ChatAnswer, ChatError, ChatEvent, ChatFormat, ChatOptions, ChatResult, ChatSession, ChatStream,
+    Overflow, WhenBusy, WhenCancelled,
+};
 #[cfg(feature = "hub")]
 pub use downloader;
 pub use engine::InferenceEngine;
@@ -15,8 +20,8 @@ pub use engine_core::{
     DeviceChoice, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
     GenerateParams, GenerateRequest, GenerationEvent, GenerationStream, GenerationSummary,
     KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage, MemoryEstimate,
-    MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, Quantization, Result, Role,
-    Suitability, TextStream, Timings, TokenId, Usage,
+    MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, PromptCacheReport, Quantization,
+    Result, Role, Suitability, TextStream, Timings, TokenId, Usage,
 };
 #[cfg(feature = "cpu")]
 pub use engine_cpu::CpuBackend;

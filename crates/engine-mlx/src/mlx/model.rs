@@ -2,7 +2,7 @@
 
 use engine_core::{
     DeviceInput, DeviceRun, DeviceToken, Logits, LogitsWanted, MemoryReport, Model, ModelInfo,
-    Result, Run, SequenceId, TokenId,
+    Result, Run, SequenceId, SequenceState, TokenId,
 };
 use mlx_rs::{
     Array,
@@ -349,11 +349,13 @@ impl Model for MlxModel {
     }
 
     fn truncate(&mut self, sequence: SequenceId, len: usize) -> Result<()> {
-        self.sequences.truncate(sequence, len)
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.sequences.truncate(sequence, len))
     }
 
     fn fork(&mut self, sequence: SequenceId) -> Result<SequenceId> {
-        self.sequences.fork(sequence)
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.sequences.fork(sequence))
     }
 
     fn close(&mut self, sequence: SequenceId) -> Result<()> {
@@ -371,6 +373,20 @@ impl Model for MlxModel {
             report.peak_bytes = Some(allocator.peak);
         }
         report
+    }
+
+    fn kv_bytes_of(&self, sequences: &[SequenceId]) -> u64 {
+        self.sequences.bytes_of(sequences)
+    }
+
+    fn export(&mut self, sequence: SequenceId) -> Result<SequenceState> {
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.sequences.export(sequence))
+    }
+
+    fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.sequences.import(state, &self.sizes))
     }
 
     fn trim(&mut self) -> Result<()> {

@@ -63,6 +63,7 @@ pub(crate) fn load_with_text(
             |tokens| tokens as usize,
         ),
         max_concurrent: request.options.max_concurrent.unwrap_or(MAX_CONCURRENT),
+        prompt_cache_bytes: request.options.prompt_cache_bytes,
         name: request.name,
         path: Some(request.path),
     };

@@ -1,6 +1,8 @@
 //! What the model's thread can be asked.
 
-use engine_core::{MemoryReport, Result};
+use std::path::PathBuf;
+
+use engine_core::{MemoryReport, PromptCacheReport, Result};
 use futures_channel::oneshot;
 
 use super::generation::Generation;
@@ -13,6 +15,10 @@ pub(super) enum Command {
     Memory(oneshot::Sender<Result<MemoryReport>>),
     /// Give back memory kept for reuse.
     Trim(oneshot::Sender<Result<()>>),
+    /// Write the cached prompts to a file.
+    SavePrompts(PathBuf, oneshot::Sender<Result<PromptCacheReport>>),
+    /// Add the prompts of a file to the cache.
+    LoadPrompts(PathBuf, oneshot::Sender<Result<PromptCacheReport>>),
     /// End. The sender is dropped once the model is.
     Unload(Option<oneshot::Sender<()>>),
 }

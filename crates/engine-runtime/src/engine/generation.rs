@@ -8,7 +8,7 @@ use engine_core::{
 };
 
 use super::{answer::Answer, events::EventSender};
-use crate::Sampler;
+use crate::{Sampler, prompt_cache::Opened};
 
 /// What a generation waits for.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +36,15 @@ pub(super) struct Generation {
     answer: Answer,
     /// The model's own end-of-text tokens; empty if the request ignores them.
     end_tokens: Vec<TokenId>,
+    borders: Vec<usize>,
     context_length: usize,
     generated: usize,
+    /// Tokens of the prompt that the sequence had when it was opened.
+    cached: usize,
+    /// Every token that was chosen, the one that ended the answer included: what the sequence holds
+    /// behind the prompt.
+    chosen: Vec<TokenId>,
+    failed: bool,
     clock: Clock,
 }
 
@@ -58,6 +65,8 @@ pub(super) struct Prepared {
     pub(super) answer: Answer,
     pub(super) sampler: Sampler,
     pub(super) end_tokens: Vec<TokenId>,
+    /// Places in the prompt right behind a message: behind an end-of-text token.
+    pub(super) borders: Vec<usize>,
     pub(super) context_length: usize,
     pub(super) arrived: Instant,
 }
@@ -71,6 +80,7 @@ impl Generation {
             answer,
             sampler,
             end_tokens,
+            borders,
             context_length,
             arrived,
         } = prepared;
@@ -84,8 +94,12 @@ impl Generation {
             ignored,
             answer,
             end_tokens,
+            borders,
             context_length,
             generated: 0,
+            cached: 0,
+            chosen: Vec::new(),
+            failed: false,
             clock: Clock {
                 arrived,
                 started: None,
@@ -93,6 +107,38 @@ impl Generation {
                 last_token: None,
             },
         }
+    }
+
+    /// Begins with a sequence that holds the first `cached` tokens of the prompt.
+    pub(super) fn begin(&mut self, Opened { sequence, cached }: Opened) {
+        self.sequence = Some(sequence);
+        self.cached = cached;
+        self.phase = Phase::Prefill { read: cached };
+    }
+
+    /// The first end of a message behind `read` and before `end`, or `end`.
+    pub(super) fn border_within(&self, read: usize, end: usize) -> usize {
+        let behind = self.borders.partition_point(|border| *border <= read);
+        self.borders
+            .get(behind)
+            .map_or(end, |border| end.min(*border))
+    }
+
+    /// Whether its sequence had a part of the prompt when it was opened.
+    pub(super) fn began_cached(&self) -> bool {
+        self.cached > 0
+    }
+
+    /// Whether it ended with an error, so that its sequence is not to be trusted.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// All that its sequence may hold: the prompt, and what was chosen after it.
+    pub(super) fn into_ledger(self) -> Vec<TokenId> {
+        let mut ledger = self.prompt;
+        ledger.extend(self.chosen);
+        ledger
     }
 
     /// Whether it needs nothing but the likeliest token of each step.
@@ -127,6 +173,7 @@ impl Generation {
     pub(super) fn accept(&mut self, token: TokenId) {
         let now = Instant::now();
         self.clock.first_token.get_or_insert(now);
+        self.chosen.push(token);
         if self.end_tokens.binary_search(&token).is_ok() {
             return self.finish(FinishReason::EndOfText(token), String::new(), Vec::new());
         }
@@ -155,6 +202,7 @@ impl Generation {
             tracing::debug!(%error, "generation failed");
             self.events.send(Err(error));
             self.phase = Phase::Ended;
+            self.failed = true;
         }
     }
 
@@ -200,6 +248,7 @@ impl Generation {
             finish,
             usage: Usage {
                 prompt_tokens: self.prompt.len(),
+                cached_prompt_tokens: self.cached,
                 generated_tokens: self.generated,
             },
             timings: self.clock.timings(),
@@ -209,6 +258,7 @@ impl Generation {
         tracing::debug!(
             finish = summary.finish.name(),
             prompt_tokens = summary.usage.prompt_tokens,
+            cached_prompt_tokens = summary.usage.cached_prompt_tokens,
             generated_tokens = summary.usage.generated_tokens,
             queue = ?summary.timings.queue,
             prefill = ?summary.timings.prefill,

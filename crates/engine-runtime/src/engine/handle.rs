@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +13,7 @@ use std::{
 
 use engine_core::{
     BoxFuture, Capabilities, Engine, EngineInfo, Error, Field, GenerationStream, MemoryReport,
-    Message, Result, TokenId, ValidRequest,
+    Message, PromptCacheReport, Result, TokenId, ValidRequest,
 };
 use futures_channel::oneshot;
 
@@ -107,6 +108,16 @@ impl Engine for Handle {
 
     fn trim(&self) -> BoxFuture<Result<()>> {
         self.ask(Command::Trim)
+    }
+
+    fn save_prompt_cache(&self, path: &Path) -> BoxFuture<Result<PromptCacheReport>> {
+        let path = path.to_owned();
+        self.ask(|reply| Command::SavePrompts(path, reply))
+    }
+
+    fn load_prompt_cache(&self, path: &Path) -> BoxFuture<Result<PromptCacheReport>> {
+        let path = path.to_owned();
+        self.ask(|reply| Command::LoadPrompts(path, reply))
     }
 
     fn unload(&self) -> BoxFuture<Result<()>> {

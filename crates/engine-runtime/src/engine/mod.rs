@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use crate::TextPipeline;
 
+pub(crate) use guarded::Guarded;
 pub use spawn::spawn_engine;
 
 /// What a backend has made when a model is loaded.
@@ -39,4 +40,7 @@ pub struct EngineSettings {
     pub prefill_chunk: usize,
     /// Generations at the same time; further ones wait. 0 counts as 1.
     pub max_concurrent: u32,
+    /// The budget of the prompt cache, in bytes; 0 is none, and `None` the default:
+    /// [`LoadOptions::prompt_cache_bytes`](engine_core::LoadOptions::prompt_cache_bytes).
+    pub prompt_cache_bytes: Option<u64>,
 }
