@@ -13,3 +13,4 @@ mod memory;
 mod options;
 mod real_model;
 mod tiny;
+mod windows;
