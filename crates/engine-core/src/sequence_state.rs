@@ -54,11 +54,14 @@ pub struct SequenceState {
 impl SequenceState {
     /// The tensor of this name, if it has the type and the shape.
     pub fn tensor(&self, name: &str, dtype: StateType, shape: &[usize]) -> Option<&StateTensor> {
+        let bytes = shape
+            .iter()
+            .try_fold(dtype.bytes(), |bytes, size| bytes.checked_mul(*size));
         self.tensors.iter().find(|tensor| {
             tensor.name == name
                 && tensor.dtype == dtype
                 && tensor.shape == shape
-                && tensor.data.len() == shape.iter().product::<usize>() * dtype.bytes()
+                && Some(tensor.data.len()) == bytes
         })
     }
 }

@@ -40,12 +40,11 @@ async fn talk(args: &ChatArgs, engine: &InferenceEngine) -> Result<(), Failure> 
     if args.drop_oldest {
         options = options.with_overflow(Overflow::DropOldest);
     }
-    let session = match &args.messages {
-        Some(path) => messages::read_chat(path, engine, options)?,
-        None => {
-            let session = ChatSession::new(engine).with_options(options);
-            session.with_system(args.system.as_deref().unwrap_or_default())
-        }
+    let session = if let Some(path) = &args.messages {
+        messages::read_chat(path, engine, options)?
+    } else {
+        let session = ChatSession::new(engine).with_options(options);
+        session.with_system(args.system.as_deref().unwrap_or_default())
     };
     let chat = Chat {
         session,

@@ -22,7 +22,7 @@ impl Flaw for AnswersTheBeginning {
         let Prompt::Tokens(tokens) = request.prompt().clone() else {
             return inner.generate(request);
         };
-        let mut last = self.0.lock().unwrap();
+        let mut last = self.0.lock().expect("no thread panicked");
         let more = tokens.len().saturating_sub(last.len());
         if last.len() > 3 && (1..50).contains(&more) && tokens.starts_with(&last) {
             let params = request.params().clone();
@@ -37,7 +37,7 @@ impl Flaw for AnswersTheBeginning {
     }
 
     fn trim(&self, inner: &dyn Engine) -> BoxFuture<Result<()>> {
-        self.0.lock().unwrap().clear();
+        self.0.lock().expect("no thread panicked").clear();
         inner.trim()
     }
 }
@@ -124,13 +124,13 @@ impl Flaw for LoadsNothing {
         let (saving, saved) = (inner.save_prompt_cache(path), Arc::clone(&self.0));
         Box::pin(async move {
             let report = saving.await?;
-            *saved.lock().unwrap() = report;
+            *saved.lock().expect("no thread panicked") = report;
             Ok(report)
         })
     }
 
     fn load_prompt_cache(&self, _: &dyn Engine, _: &Path) -> BoxFuture<Result<PromptCacheReport>> {
-        let saved = *self.0.lock().unwrap();
+        let saved = *self.0.lock().expect("no thread panicked");
         Box::pin(async move { Ok(saved) })
     }
 }

@@ -9,7 +9,7 @@ const WINDOW: usize = 5;
 /// Tokens that differ from prompt to prompt, then those that stay.
 const LEN: usize = 150;
 
-fn config(family: &str, layers: usize, changes: Value) -> Value {
+fn config(family: &str, layers: usize, changes: &Value) -> Value {
     let mut config = llama_config();
     config["model_type"] = family.into();
     config["num_hidden_layers"] = layers.into();
@@ -42,7 +42,7 @@ fn what_lies_before_the_window_has_no_part_in_the_answer() {
         ("qwen2", qwen),
     ] {
         for layers in [1, 2] {
-            let config = config(family, layers, changes.clone());
+            let config = config(family, layers, &changes);
             let seen = 1 + layers * (WINDOW - 1);
             let alike = [1, 2].map(|seed| logits(&config, &prompt(seed, seen)));
             assert_eq!(alike[0], alike[1], "{family}, {layers} layers");
@@ -54,7 +54,7 @@ fn what_lies_before_the_window_has_no_part_in_the_answer() {
 
 #[test]
 fn a_window_of_a_family_is_the_same_as_one_of_each_layer() {
-    let family = config("mistral", 2, json!({ "sliding_window": WINDOW }));
+    let family = config("mistral", 2, &json!({ "sliding_window": WINDOW }));
     let layers = json!({
         "sliding_window": WINDOW,
         "layer_types": ["sliding_attention", "sliding_attention"],
@@ -62,7 +62,7 @@ fn a_window_of_a_family_is_the_same_as_one_of_each_layer() {
     let prompt = prompt(1, 0);
     assert_eq!(
         logits(&family, &prompt),
-        logits(&config("llama", 2, layers), &prompt)
+        logits(&config("llama", 2, &layers), &prompt)
     );
 }
 
@@ -71,7 +71,7 @@ fn layers_before_max_window_layers_see_everything() {
     let with_first = json!({
         "sliding_window": WINDOW, "use_sliding_window": true, "max_window_layers": 1
     });
-    let config = config("qwen2", 1, with_first);
+    let config = config("qwen2", 1, &with_first);
     let apart = [1, 2].map(|seed| logits(&config, &prompt(seed, 100)));
     assert_ne!(apart[0], apart[1]);
 }

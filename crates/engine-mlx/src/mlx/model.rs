@@ -390,6 +390,13 @@ impl Model for MlxModel {
     }
 
     fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let bytes = state.tensors.iter().map(|tensor| tensor.data.len() as u64);
+        if self.device.is_cpu() {
+            // The upload, and the buffers that it goes into.
+            ensure_room("the KV cache", 2 * bytes.sum::<u64>())?;
+        } else {
+            ensure_within_limit("the KV cache", 2 * bytes.sum::<u64>())?;
+        }
         let stream = self.device.stream().clone();
         mlx_rs::with_stream(&stream, || self.sequences.import(state, &self.sizes))
     }

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
+    io::Read as _,
     path::Path,
 };
 
@@ -45,8 +46,8 @@ pub(crate) fn save<M: Model>(
             tensors.insert(format!("{number}.cache.{}", tensor.name), tensor);
         }
     }
-    report.bytes = write(&tensors, metadata, path)
-        .map_err(|source| Error::backend(model.backend(), "write the prompt cache", source))?;
+    report.bytes =
+        write(&tensors, metadata, path).map_err(|source| failed(model, "write", path, source))?;
     Ok(report)
 }
 
@@ -56,8 +57,7 @@ pub(crate) fn load<M: Model>(
     model: &mut Guarded<M>,
     path: &Path,
 ) -> Result<PromptCacheReport> {
-    let bytes = fs::read(path)
-        .map_err(|source| Error::backend(model.backend(), "read the prompt cache", source))?;
+    let bytes = read_whole(path).map_err(|source| failed(model, "read", path, source))?;
     let entries = read(&bytes, &fingerprint(model)?)?;
     let mut report = PromptCacheReport {
         bytes: bytes.len() as u64,
@@ -86,6 +86,20 @@ pub(crate) fn load<M: Model>(
         cache.keep(model, tokens, sequence);
     }
     Ok(report)
+}
+
+/// The file's bytes; one that does not fit into memory is an error.
+fn read_whole(path: &Path) -> std::result::Result<Vec<u8>, AnyError> {
+    let mut file = fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(file.metadata()?.len())?)?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn failed<M: Model>(model: &Guarded<M>, verb: &str, path: &Path, source: AnyError) -> Error {
+    let operation = format!("{verb} the prompt cache {}", path.display());
+    Error::backend(model.backend(), operation, source)
 }
 
 fn check<M: Model>(

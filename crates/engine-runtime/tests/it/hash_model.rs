@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -84,7 +84,7 @@ impl Kind {
             },
             Progress::silent(),
         );
-        futures_executor::block_on(loading).unwrap()
+        futures_executor::block_on(loading).expect("a sound model")
     }
 
     /// The greedy answer by the definition, the token that ends it left out.
@@ -130,7 +130,7 @@ struct HashModel {
     kind: Kind,
     info: ModelInfo,
     sequences: HashMap<SequenceId, Vec<TokenId>>,
-    lost: Mutex<Vec<SequenceId>>,
+    lost: Vec<SequenceId>,
     opened: u64,
 }
 
@@ -153,7 +153,7 @@ impl HashModel {
             },
             kind,
             sequences: HashMap::new(),
-            lost: Mutex::default(),
+            lost: Vec::new(),
             opened: 0,
         }
     }
@@ -205,10 +205,7 @@ impl Model for HashModel {
                 reason: format!("{} tokens are held", self.held()),
             });
         }
-        if runs
-            .iter()
-            .any(|run| self.lost.lock().unwrap().contains(&run.sequence))
-        {
+        if runs.iter().any(|run| self.lost.contains(&run.sequence)) {
             return Err(self.failed("the sequence is lost"));
         }
         logits.reset(VOCABULARY);
@@ -261,7 +258,7 @@ impl Model for HashModel {
             Some(Flaw::ForksFail) => Err(self.failed("it can't fork")),
             Some(Flaw::ForksAreLost) => {
                 let copy = self.insert(tokens);
-                self.lost.lock().unwrap().push(copy);
+                self.lost.push(copy);
                 Ok(copy)
             }
             _ => Ok(self.insert(tokens)),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use engine_core::{
-    Completion, Engine, EngineExt as _, Error, Field, GenerateParams, GenerateRequest, Prompt,
-    TokenId,
+    Completion, Engine, EngineExt as _, Error, Field, GenerateParams, GenerateRequest,
+    GenerationEvent, Prompt, TokenId,
 };
 use futures_executor::block_on;
 use futures_util::{StreamExt as _, future::join_all};
@@ -219,6 +219,25 @@ fn a_cancelled_answer_stays_as_far_as_it_came() {
 }
 
 #[test]
+fn progress_begins_behind_what_is_cached() {
+    let kind = Kind::default();
+    let engine = kind.engine();
+    let one = prompt(1, 30);
+    let steps = |prompt: &[TokenId]| -> Vec<(usize, usize)> {
+        let events: Vec<_> = block_on(engine.stream(request(prompt)).unwrap().collect());
+        let prefill = |event: engine_core::Result<GenerationEvent>| match event.unwrap() {
+            GenerationEvent::Prefill { processed, total } => Some((processed, total)),
+            _ => None,
+        };
+        events.into_iter().filter_map(prefill).collect()
+    };
+    assert_eq!(steps(&one), [(8, 30), (16, 30), (24, 30), (30, 30)]);
+    let longer = [&one[..], &prompt(5, 12)].concat();
+    assert_eq!(steps(&longer[..40]).last(), Some(&(40, 40)));
+    assert_eq!(steps(&longer[..40]), [(40, 40)]);
+}
+
+#[test]
 fn saved_prompts_belong_to_their_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prompts.safetensors");
@@ -318,7 +337,7 @@ proptest! {
         budget in prop_oneof![Just(None), (0..3000u64).prop_map(Some)],
         room in prop_oneof![Just(usize::MAX), 200..400usize],
     ) {
-        let kind = Kind { cuts, prefill_chunk, budget, room, ..Kind::default() };
+        let kind = Kind { cuts, room, budget, prefill_chunk, ..Kind::default() };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("prompts");
         let mut engine = kind.engine();

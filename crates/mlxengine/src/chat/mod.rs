@@ -10,7 +10,7 @@ mod stream;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine_core::{GenerateRequest, Message, Role};
+use engine_core::{GenerateRequest, Message};
 use futures_util::lock::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 pub use self::{
@@ -272,15 +272,6 @@ impl ChatSession {
     /// The settings of this handle.
     pub fn options(&self) -> &ChatOptions {
         &self.options
-    }
-
-    /// Whether there are instructions.
-    pub fn has_system(&self) -> bool {
-        let history = self.lock();
-        history
-            .messages()
-            .iter()
-            .any(|message| message.role == Role::System)
     }
 
     fn lock(&self) -> MutexGuard<'_, History> {

@@ -143,55 +143,34 @@ impl ChatStream {
         .into()
     }
 
-    /// One step; `None` if there is nothing to show for it yet.
-    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<ChatResult<ChatEvent>>>> {
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Ended => Poll::Ready(Some(None)),
-            State::Refused(error) => Poll::Ready(Some(Some(Err(error)))),
-            State::Waiting(turn, mut lock) => match Pin::new(&mut lock).poll(cx) {
-                Poll::Pending => {
-                    self.state = State::Waiting(turn, lock);
-                    Poll::Pending
+    /// What the running answer brings next; it runs on unless that was its end.
+    fn next_of(
+        &mut self,
+        mut running: Box<Running>,
+        cx: &mut Context<'_>,
+    ) -> Poll<ChatResult<ChatEvent>> {
+        if let Some(messages) = running.left_out.take() {
+            self.state = State::Running(running);
+            return Poll::Ready(Ok(ChatEvent::LeftOut(messages)));
+        }
+        let event = match running.events.as_mut().poll_next(cx) {
+            Poll::Pending => {
+                self.state = State::Running(running);
+                return Poll::Pending;
+            }
+            Poll::Ready(None) => return Poll::Ready(Err(self.ended_early())),
+            Poll::Ready(Some(event)) => event?,
+        };
+        match &event {
+            GenerationEvent::Done(_) => self.session.commit(*running),
+            other => {
+                if let GenerationEvent::Delta { text, .. } = other {
+                    running.text.push_str(text);
                 }
-                Poll::Ready(guard) => {
-                    self.state = State::Ready(turn, guard);
-                    Poll::Ready(None)
-                }
-            },
-            State::Ready(turn, guard) => match self.session.begin(&turn, guard) {
-                Err(error) => Poll::Ready(Some(Some(Err(error)))),
-                Ok(running) => {
-                    self.state = State::Running(Box::new(running));
-                    Poll::Ready(None)
-                }
-            },
-            State::Running(mut running) => {
-                if let Some(messages) = running.left_out.take() {
-                    self.state = State::Running(running);
-                    return Poll::Ready(Some(Some(Ok(ChatEvent::LeftOut(messages)))));
-                }
-                match running.events.as_mut().poll_next(cx) {
-                    Poll::Pending => {
-                        self.state = State::Running(running);
-                        Poll::Pending
-                    }
-                    Poll::Ready(None) => Poll::Ready(Some(Some(Err(self.ended_early())))),
-                    Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Some(Err(error.into())))),
-                    Poll::Ready(Some(Ok(event))) => {
-                        match &event {
-                            GenerationEvent::Delta { text, .. } => running.text.push_str(text),
-                            GenerationEvent::Done(_) => {
-                                self.session.commit(*running);
-                                return Poll::Ready(Some(Some(Ok(ChatEvent::Generation(event)))));
-                            }
-                            _ => {}
-                        }
-                        self.state = State::Running(running);
-                        Poll::Ready(Some(Some(Ok(ChatEvent::Generation(event)))))
-                    }
-                }
+                self.state = State::Running(running);
             }
         }
+        Poll::Ready(Ok(ChatEvent::Generation(event)))
     }
 }
 
@@ -200,10 +179,21 @@ impl Stream for ChatStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            match self.step(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => {}
-                Poll::Ready(Some(item)) => return Poll::Ready(item),
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Ended => return Poll::Ready(None),
+                State::Refused(error) => return Poll::Ready(Some(Err(error))),
+                State::Waiting(turn, mut lock) => match Pin::new(&mut lock).poll(cx) {
+                    Poll::Pending => {
+                        self.state = State::Waiting(turn, lock);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(guard) => self.state = State::Ready(turn, guard),
+                },
+                State::Ready(turn, guard) => match self.session.begin(&turn, guard) {
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                    Ok(running) => self.state = State::Running(Box::new(running)),
+                },
+                State::Running(running) => return self.next_of(running, cx).map(Some),
             }
         }
     }

@@ -46,8 +46,16 @@ fn a_turn_remembers_the_turns_before_it() {
         ["Brief.", "One?", "First.", "Two?", "Second."]
     );
     let roles: Vec<Role> = chat.messages().iter().map(|message| message.role).collect();
-    use Role::{Assistant, System, User};
-    assert_eq!(roles, [System, User, Assistant, User, Assistant]);
+    assert_eq!(
+        roles,
+        [
+            Role::System,
+            Role::User,
+            Role::Assistant,
+            Role::User,
+            Role::Assistant
+        ]
+    );
 }
 
 #[test]
