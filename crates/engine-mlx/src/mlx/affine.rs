@@ -6,7 +6,7 @@ use mlx_rs::{
     with_stream,
 };
 
-use super::{device::Device, exception::MlxResult, slices};
+use super::{cuda_row::CudaRow, device::Device, exception::MlxResult, slices};
 
 /// An affine-quantized matrix `[outputs, inputs]`: groups of small integers along the rows,
 /// `w = scale * q + bias`. Matrices of several experts are stacked, with another dimension before.
@@ -99,8 +99,9 @@ impl Affine {
 pub(super) enum Product {
     /// By a kernel that unpacks weights as it multiplies.
     Fused,
-    /// Likewise for few rows; for many the matrix is dequantized first and multiplied by cuBLAS.
-    DequantizedForMany,
+    /// Likewise for some rows; for one by a kernel of our own, if that is faster; for many the
+    /// matrix is dequantized first and multiplied by cuBLAS.
+    OnCuda(Option<CudaRow>),
     /// As the processor does it best.
     Divided(CpuAffine),
 }
@@ -117,21 +118,21 @@ impl Product {
                 .run(|| CpuAffine::new(matrix, device.cpu_streams()))
                 .map(Self::Divided);
         }
-        Ok(if device.is_cuda() {
-            Self::DequantizedForMany
-        } else {
-            Self::Fused
-        })
+        if device.is_cuda() {
+            return CudaRow::for_large(matrix).map(Self::OnCuda);
+        }
+        Ok(Self::Fused)
     }
 
     /// `x` `[rows, inputs]` times the transposed matrix: `[rows, outputs]`.
     pub(super) fn of(&self, matrix: &Affine, x: &Array) -> MlxResult<Array> {
         match self {
             Self::Divided(divided) => divided.multiply(x),
-            Self::DequantizedForMany if x.dim(0) >= CUDA_DEQUANTIZES_FROM => {
+            Self::OnCuda(Some(row)) if row.takes(x) => row.multiply(matrix, x),
+            Self::OnCuda(_) if x.dim(0) >= CUDA_DEQUANTIZES_FROM => {
                 matmul(x, matrix.dequantize()?.transpose()?)
             }
-            Self::Fused | Self::DequantizedForMany => matrix.multiply(x),
+            Self::Fused | Self::OnCuda(_) => matrix.multiply(x),
         }
     }
 }
