@@ -9,8 +9,8 @@ use std::{
 use futures_core::stream::BoxStream;
 
 use crate::{
-    BoxFuture, Capabilities, Error, Field, GenerationEvent, MemoryReport, Message, ModelInfo,
-    PromptCacheReport, Result, TokenId, ValidRequest,
+    BoxFuture, Capabilities, Embeddings, Error, Field, GenerationEvent, MemoryReport, Message,
+    ModelInfo, PromptCacheReport, Result, TokenId, ValidRequest,
 };
 
 /// The events of one generation. Owned, so it can be spawned; dropping it cancels.
@@ -71,6 +71,23 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Unsupported`](crate::Error::Unsupported) with
     /// [`Field::Messages`](crate::Field::Messages) if the model has no chat template.
     fn render_chat(&self, messages: &[Message]) -> Result<String>;
+
+    /// Texts to vectors, pooled as the model's own files say.
+    ///
+    /// Generations go on between one group of texts and the next; dropping the future cancels.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with [`Field::Embeddings`] if the model is not made for it, which
+    /// [`Capabilities::embeddings`] says beforehand; [`Error::ContextOverflow`] for a text that is
+    /// too long; [`Error::InvalidParameter`] for one without tokens.
+    fn embed(&self, texts: Vec<String>) -> BoxFuture<Result<Embeddings>> {
+        let _ = texts;
+        let error = Error::Unsupported {
+            backend: self.info().model.backend.name.clone(),
+            field: Field::Embeddings,
+        };
+        Box::pin(std::future::ready(Err(error)))
+    }
 
     /// The memory that the model holds now.
     fn memory(&self) -> BoxFuture<Result<MemoryReport>>;

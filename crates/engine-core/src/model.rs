@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackendInfo, ComputeType, Error, Field, Logits, MemoryReport, Quantization, Result,
+    BackendInfo, ComputeType, Error, Field, Logits, MemoryReport, Pooling, Quantization, Result,
     SequenceState, TokenId,
 };
 
@@ -191,6 +191,23 @@ pub trait Model {
     fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
         let _ = state;
         Err(self.no_states())
+    }
+
+    /// Reads texts and pools the hidden states of each, behind the final norm, into a vector. No
+    /// sequence stays open.
+    ///
+    /// # Behavior
+    /// - Several texts give what each gives alone, up to rounding.
+    ///
+    /// # Errors
+    /// As [`Model::forward`], an empty text counting as an empty run;
+    /// [`Error::Unsupported`] with [`Field::Embeddings`] if the model can't, as by default.
+    fn embed(&mut self, texts: &[&[TokenId]], pooling: Pooling) -> Result<Vec<Vec<f32>>> {
+        let _ = (texts, pooling);
+        Err(Error::Unsupported {
+            backend: self.info().backend.name.clone(),
+            field: Field::Embeddings,
+        })
     }
 
     /// Gives back memory kept for reuse.

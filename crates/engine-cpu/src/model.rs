@@ -1,7 +1,10 @@
 //! A loaded model: sequences of tokens in, logits out.
 
+mod embed;
+
 use engine_core::{
-    Logits, MemoryReport, Model, ModelInfo, Result, Run, SequenceId, SequenceState, TokenId,
+    Logits, MemoryReport, Model, ModelInfo, Pooling, Result, Run, SequenceId, SequenceState,
+    TokenId,
 };
 
 use crate::{
@@ -223,6 +226,10 @@ impl Model for CpuModel {
 
     fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
         self.sequences.import(state)
+    }
+
+    fn embed(&mut self, texts: &[&[TokenId]], pooling: Pooling) -> Result<Vec<Vec<f32>>> {
+        self.embed_texts(texts, pooling)
     }
 
     fn trim(&mut self) -> Result<()> {

@@ -86,6 +86,11 @@ impl Sequences {
         self.insert(Sequence::empty(self.layers))
     }
 
+    /// An empty sequence that is none of the open ones.
+    pub(crate) fn detached(&self) -> Sequence {
+        Sequence::empty(self.layers)
+    }
+
     pub(crate) fn fork(&mut self, id: SequenceId) -> Result<SequenceId> {
         let copy = self.get(id)?.clone();
         Ok(self.insert(copy))

@@ -180,6 +180,7 @@ impl MockBuilder {
                 prefill_chunk: options.prefill_chunk.unwrap_or(self.prefill_chunk) as usize,
                 max_concurrent: options.max_concurrent.unwrap_or(self.max_concurrent),
                 prompt_cache_bytes: options.prompt_cache_bytes,
+                embedding: None,
                 name: request.name,
                 path: Some(request.path),
             },

@@ -85,6 +85,7 @@ impl Backend for CountingBackend {
                         prefill_chunk: 16,
                         max_concurrent: 4,
                         prompt_cache_bytes: None,
+                        embedding: None,
                     },
                 })
             },

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use engine_core::{
-    BackendInfo, BoxFuture, Capabilities, Completion, Engine, EngineExt, EngineInfo,
+    BackendInfo, BoxFuture, Capabilities, Completion, Embeddings, Engine, EngineExt, EngineInfo,
     GenerateParams, GenerateRequest, GenerationStream, MemoryReport, Message, Prompt,
     PromptCacheReport, Result, TextStream, TokenId,
 };
@@ -164,6 +164,20 @@ impl InferenceEngine {
     /// [`Error::Unsupported`](crate::Error::Unsupported) if the model has no chat template.
     pub fn render_chat(&self, messages: &[Message]) -> Result<String> {
         self.engine.render_chat(messages)
+    }
+
+    /// Texts to vectors, pooled as the model's own files say; for models that are made for it, as
+    /// [`Capabilities::embeddings`] says.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for other models,
+    /// [`Error::ContextOverflow`](crate::Error::ContextOverflow) for a text that is too long.
+    pub fn embed<T: Into<String>>(
+        &self,
+        texts: impl IntoIterator<Item = T>,
+    ) -> BoxFuture<Result<Embeddings>> {
+        self.engine
+            .embed(texts.into_iter().map(Into::into).collect())
     }
 
     /// The memory that the model holds now.

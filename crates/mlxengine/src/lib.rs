@@ -17,7 +17,7 @@ pub use downloader;
 pub use engine::InferenceEngine;
 pub use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Capabilities, Completion, ComputeType,
-    DeviceChoice, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
+    DeviceChoice, Embeddings, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
     GenerateParams, GenerateRequest, GenerationEvent, GenerationStream, GenerationSummary,
     KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage, MemoryEstimate,
     MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, PromptCacheReport, Quantization,

@@ -7,6 +7,7 @@
 )]
 
 mod conformance;
+mod embeddings;
 mod files;
 mod goldens;
 mod memory;

@@ -1,8 +1,10 @@
 //! A loaded model: sequences of tokens in, logits out.
 
+mod embed;
+
 use engine_core::{
     DeviceInput, DeviceRun, DeviceToken, Logits, LogitsWanted, MemoryReport, Model, ModelInfo,
-    Result, Run, SequenceId, SequenceState, TokenId,
+    Pooling, Result, Run, SequenceId, SequenceState, TokenId,
 };
 use mlx_rs::{
     Array,
@@ -399,6 +401,11 @@ impl Model for MlxModel {
         }
         let stream = self.device.stream().clone();
         mlx_rs::with_stream(&stream, || self.sequences.import(state, &self.sizes))
+    }
+
+    fn embed(&mut self, texts: &[&[TokenId]], pooling: Pooling) -> Result<Vec<Vec<f32>>> {
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.embed_texts(texts, pooling))
     }
 
     fn trim(&mut self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use engine_core::{MemoryReport, PromptCacheReport, Result};
+use engine_core::{MemoryReport, Pooling, PromptCacheReport, Result, TokenId};
 use futures_channel::oneshot;
 
 use super::generation::Generation;
@@ -11,6 +11,8 @@ use super::generation::Generation;
 pub(super) enum Command {
     /// Run a generation as soon as there is room.
     Generate(Box<Generation>),
+    /// Embed some texts.
+    Embed(EmbedCommand),
     /// Report memory.
     Memory(oneshot::Sender<Result<MemoryReport>>),
     /// Give back memory kept for reuse.
@@ -21,4 +23,11 @@ pub(super) enum Command {
     LoadPrompts(PathBuf, oneshot::Sender<Result<PromptCacheReport>>),
     /// End. The sender is dropped once the model is.
     Unload(Option<oneshot::Sender<()>>),
+}
+
+/// Texts to embed, and who waits for their vectors.
+pub(super) struct EmbedCommand {
+    pub(super) texts: Vec<Vec<TokenId>>,
+    pub(super) pooling: Pooling,
+    pub(super) reply: oneshot::Sender<Result<Vec<Vec<f32>>>>,
 }

@@ -12,12 +12,12 @@ use std::{
 };
 
 use engine_core::{
-    BoxFuture, Capabilities, Engine, EngineInfo, Error, Field, GenerationStream, MemoryReport,
-    Message, PromptCacheReport, Result, TokenId, ValidRequest,
+    BoxFuture, Capabilities, EmbeddingSettings, Embeddings, Engine, EngineInfo, Error, Field,
+    GenerationStream, MemoryReport, Message, PromptCacheReport, Result, TokenId, ValidRequest,
 };
 use futures_channel::oneshot;
 
-use super::{command::Command, events::event_channel, prompts::Arrival};
+use super::{command::Command, embeddings::Embedder, events::event_channel, prompts::Arrival};
 use crate::TextPipeline;
 
 /// An engine whose model lives on its own thread.
@@ -26,6 +26,7 @@ pub(super) struct Handle {
     pub(super) capabilities: Capabilities,
     pub(super) name: Arc<str>,
     pub(super) text: Arc<TextPipeline>,
+    pub(super) embedding: Option<EmbeddingSettings>,
     pub(super) arrivals: Sender<Arrival>,
     pub(super) commands: Sender<Command>,
     /// Set when the model is about to go.
@@ -100,6 +101,27 @@ impl Engine for Handle {
             });
         }
         self.text.render_chat(messages)
+    }
+
+    fn embed(&self, texts: Vec<String>) -> BoxFuture<Result<Embeddings>> {
+        let checked = self.check_loaded().and_then(|()| {
+            self.embedding.ok_or_else(|| Error::Unsupported {
+                backend: self.info.model.backend.name.clone(),
+                field: Field::Embeddings,
+            })
+        });
+        let settings = match checked {
+            Ok(settings) => settings,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let embedder = Embedder {
+            settings,
+            text: Arc::clone(&self.text),
+            commands: self.commands.clone(),
+            context_length: self.info.model.context_length,
+            model: self.info.name.clone(),
+        };
+        Box::pin(embedder.embed(texts))
     }
 
     fn memory(&self) -> BoxFuture<Result<MemoryReport>> {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod command;
+mod embeddings;
 mod events;
 mod generation;
 mod guarded;
@@ -12,6 +13,8 @@ mod spawn;
 mod steps;
 
 use std::path::PathBuf;
+
+use engine_core::EmbeddingSettings;
 
 use crate::TextPipeline;
 
@@ -43,4 +46,6 @@ pub struct EngineSettings {
     /// The budget of the prompt cache, in bytes; 0 is none, and `None` the default:
     /// [`LoadOptions::prompt_cache_bytes`](engine_core::LoadOptions::prompt_cache_bytes).
     pub prompt_cache_bytes: Option<u64>,
+    /// How the model embeds texts; `None` if it is not made for that.
+    pub embedding: Option<EmbeddingSettings>,
 }

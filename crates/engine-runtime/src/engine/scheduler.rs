@@ -5,11 +5,11 @@ use std::{
     sync::mpsc::{Receiver, TryRecvError},
 };
 
-use engine_core::{Logits, MemoryReport, Model, Result};
+use engine_core::{Logits, MemoryReport, Model, Result, TokenId};
 use futures_channel::oneshot;
 
 use super::{
-    command::Command,
+    command::{Command, EmbedCommand},
     generation::{Generation, Phase},
     guarded::Guarded,
 };
@@ -94,6 +94,7 @@ impl<M: Model> Scheduler<M> {
             };
             match command {
                 Command::Generate(generation) => self.waiting.push_back(*generation),
+                Command::Embed(command) => self.embed(command),
                 Command::Memory(reply) => {
                     let _ = reply.send(self.memory());
                 }
@@ -182,6 +183,23 @@ impl<M: Model> Scheduler<M> {
                 self.cache.keep(&mut self.model, tokens, sequence);
             }
         }
+    }
+
+    /// Embeds texts, unless nobody waits for them any more.
+    fn embed(&mut self, command: EmbedCommand) {
+        let EmbedCommand {
+            texts,
+            pooling,
+            reply,
+        } = command;
+        if reply.is_canceled() {
+            return;
+        }
+        let texts: Vec<&[TokenId]> = texts.iter().map(Vec::as_slice).collect();
+        let vectors = self.cache.with_room(&mut self.model, |model| {
+            model.call("embed texts", |model| model.embed(&texts, pooling))
+        });
+        let _ = reply.send(vectors);
     }
 
     /// What the model holds, and how much of it is cached prompts.

@@ -173,7 +173,8 @@ fn assemble<M: Model>(loaded: Loaded<M>, begun: Instant) -> Result<Parts<M>> {
     let capabilities = Capabilities::default()
         .with_fields(fields)
         .with_concurrent_generations(settings.max_concurrent.max(1))
-        .with_simulated(model_info.backend.simulated);
+        .with_simulated(model_info.backend.simulated)
+        .with_embeddings(settings.embedding.is_some());
     let scheduler = Scheduler::new(
         Guarded::new(
             model,
@@ -195,6 +196,7 @@ fn assemble<M: Model>(loaded: Loaded<M>, begun: Instant) -> Result<Parts<M>> {
         },
         capabilities,
         text,
+        embedding: settings.embedding,
         arrivals,
         commands,
         unloaded,

@@ -78,6 +78,7 @@ impl Kind {
                         prefill_chunk: kind.prefill_chunk,
                         max_concurrent: 3,
                         prompt_cache_bytes: kind.budget,
+                        embedding: None,
                     },
                     model: HashModel::new(kind),
                 })
