@@ -44,6 +44,7 @@ pub(super) struct Generation {
     /// Every token that was chosen, the one that ended the answer included: what the sequence holds
     /// behind the prompt.
     chosen: Vec<TokenId>,
+    /// Whether a step of its sequence failed.
     failed: bool,
     clock: Clock,
 }
@@ -129,7 +130,7 @@ impl Generation {
         self.cached > 0
     }
 
-    /// Whether it ended with an error, so that its sequence is not to be trusted.
+    /// Whether a step of it failed, so that its sequence is not to be trusted.
     pub(super) fn has_failed(&self) -> bool {
         self.failed
     }
@@ -196,13 +197,14 @@ impl Generation {
         }
     }
 
-    /// Ends with an error.
+    /// Ends with an error, unless it has ended with its last token already. Its sequence is not
+    /// kept either way.
     pub(super) fn fail(&mut self, error: Error) {
+        self.failed = true;
         if !self.has_ended() {
             tracing::debug!(%error, "generation failed");
             self.events.send(Err(error));
             self.phase = Phase::Ended;
-            self.failed = true;
         }
     }
 
