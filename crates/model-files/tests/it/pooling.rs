@@ -11,9 +11,9 @@ fn module(path: &str, kind: &str) -> Value {
 
 fn pooling(modules: &Value, config: &Value) -> Option<SentencePooling> {
     let folder = model_folder();
-    write(folder.path(), "modules.json", &modules.to_string());
+    write(folder.path(), "modules.json", modules.to_string());
     std::fs::create_dir(folder.path().join("1_Pooling")).unwrap();
-    write(folder.path(), "1_Pooling/config.json", &config.to_string());
+    write(folder.path(), "1_Pooling/config.json", config.to_string());
     Checkpoint::open(folder.path()).unwrap().pooling()
 }
 
