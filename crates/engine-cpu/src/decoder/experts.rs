@@ -189,6 +189,8 @@ impl Batches {
                 self.of_experts[batch_of[expert]].rows.push((row, weight));
             }
         }
+        // A row's outputs are added in the order of its experts, whatever rows come with it.
+        self.used_mut().sort_unstable_by_key(|batch| batch.expert);
     }
 
     fn used_mut(&mut self) -> &mut [Batch] {
@@ -209,7 +211,7 @@ impl Experts {
             picked.select_nth_unstable_by(wanted, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             picked.truncate(wanted);
         }
-        // In the order of their numbers, so that sums do not depend on how they were found.
+        // In the order of their numbers, so that their sum does not depend on how they were found.
         picked.sort_unstable_by_key(|(expert, _)| *expert);
         let sum = if self.normalized {
             picked.iter().map(|(_, score)| exponential(*score)).sum()
