@@ -82,6 +82,12 @@ fields! {
     Threads = "threads",
     /// [`LoadOptions::kv_type`](crate::LoadOptions::kv_type).
     KvType = "kv_type",
+    /// [`LoadOptions::prompt_cache_bytes`](crate::LoadOptions::prompt_cache_bytes).
+    PromptCacheBytes = "prompt_cache_bytes",
+    /// A prompt cache in a file: [`Engine::save_prompt_cache`](crate::Engine::save_prompt_cache).
+    PromptCache = "prompt_cache",
+    /// Texts as vectors: [`Engine::embed`](crate::Engine::embed).
+    Embeddings = "embeddings",
     /// [`ModelConfiguration::name`](crate::ModelConfiguration::name).
     Name = "name",
     /// [`ModelConfiguration::path`](crate::ModelConfiguration::path).
@@ -182,6 +188,8 @@ pub struct Capabilities {
     pub concurrent_generations: u32,
     /// Whether the text comes from a model at all: `true` for the mock.
     pub simulated: bool,
+    /// Whether the model turns texts into vectors.
+    pub embeddings: bool,
 }
 
 impl Capabilities {
@@ -196,6 +204,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_concurrent_generations(mut self, generations: u32) -> Self {
         self.concurrent_generations = generations;
+        self
+    }
+
+    /// Capabilities of a model that turns texts into vectors.
+    #[must_use]
+    pub const fn with_embeddings(mut self, embeddings: bool) -> Self {
+        self.embeddings = embeddings;
         self
     }
 

@@ -38,7 +38,7 @@ impl Completion {
         mut events: GenerationStream,
         mut show: impl FnMut(&GenerationEvent),
     ) -> Result<Self> {
-        let mut answer = Gathering::default();
+        let mut answer = PartialCompletion::default();
         while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
             let event = event?;
             show(&event);
@@ -62,8 +62,8 @@ impl Completion {
 }
 
 /// An answer whose events are still coming.
-#[derive(Debug, Default)]
-struct Gathering {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PartialCompletion {
     text: String,
     reasoning: String,
     tool_calls: Vec<ToolCall>,
@@ -71,9 +71,21 @@ struct Gathering {
     tokens: Vec<TokenId>,
 }
 
-impl Gathering {
-    /// Adds an event; the last one gives the answer.
-    fn add(&mut self, event: GenerationEvent) -> Option<Completion> {
+impl PartialCompletion {
+    /// Whether nothing has come that a message could hold.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.reasoning.is_empty() && self.tool_calls.is_empty()
+    }
+
+    /// What has come, as the assistant's message.
+    pub fn to_message(&self) -> Message {
+        Message::assistant(self.text.clone())
+            .with_reasoning(self.reasoning.clone())
+            .with_tool_calls(self.tool_calls.clone())
+    }
+
+    /// Adds an event; the last one gives the answer, and leaves nothing.
+    pub fn add(&mut self, event: GenerationEvent) -> Option<Completion> {
         match event {
             GenerationEvent::Prefill { .. } => {}
             GenerationEvent::Delta { text, tokens } => {

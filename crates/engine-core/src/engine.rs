@@ -1,12 +1,16 @@
 //! One loaded model, as an application holds it.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use futures_core::stream::BoxStream;
 
 use crate::{
-    BoxFuture, Capabilities, GenerationEvent, MemoryReport, Message, ModelInfo, Result, TokenId,
-    ValidRequest,
+    BoxFuture, Capabilities, Embeddings, Error, Field, GenerationEvent, MemoryReport, Message,
+    ModelInfo, PromptCacheReport, Result, TokenId, ValidRequest,
 };
 
 /// The events of one generation. Owned, so it can be spawned; dropping it cancels.
@@ -51,6 +55,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// - Dropping the stream frees its sequence within one step of the model.
     /// - A failed generation leaves the engine able to run the next.
     /// - The request's ignored fields are in the summary.
+    /// - What a cache of earlier prompts spares changes how long an answer takes, never the answer,
+    ///   but for rounding.
     ///
     /// # Errors
     /// At once: [`Error::Unloaded`](crate::Error::Unloaded). In the stream: whatever is found when
@@ -77,12 +83,61 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Those of [`Engine::generate`] that are found while the text is made.
     fn prompt_text(&self, request: &ValidRequest) -> Result<Option<String>>;
+    /// Texts to vectors, pooled as the model's own files say.
+    ///
+    /// Generations go on between one group of texts and the next; dropping the future cancels.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with [`Field::Embeddings`] if the model is not made for it, which
+    /// [`Capabilities::embeddings`] says beforehand; [`Error::ContextOverflow`] for a text that is
+    /// too long; [`Error::InvalidParameter`] for one without tokens.
+    fn embed(&self, texts: Vec<String>) -> BoxFuture<Result<Embeddings>> {
+        let _ = texts;
+        let error = Error::Unsupported {
+            backend: self.info().model.backend.name.clone(),
+            field: Field::Embeddings,
+        };
+        Box::pin(std::future::ready(Err(error)))
+    }
 
     /// The memory that the model holds now.
     fn memory(&self) -> BoxFuture<Result<MemoryReport>>;
 
-    /// Gives back memory kept for reuse.
+    /// Gives back memory kept for reuse, cached prompts included.
     fn trim(&self) -> BoxFuture<Result<()>>;
+
+    /// Writes the cached prompts to a file, which is whole or untouched.
+    ///
+    /// The file belongs to this model: its weights, its backend and its settings. Generations wait
+    /// while it is written.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with [`Field::PromptCache`] where prompts can't be saved.
+    fn save_prompt_cache(&self, path: &Path) -> BoxFuture<Result<PromptCacheReport>> {
+        let _ = path;
+        self.no_saved_prompts()
+    }
+
+    /// Adds the prompts of a file that [`Engine::save_prompt_cache`] wrote, as far as the budget of
+    /// the cache goes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] if the file is damaged or was written by another model or with other
+    /// settings; then nothing is added.
+    fn load_prompt_cache(&self, path: &Path) -> BoxFuture<Result<PromptCacheReport>> {
+        let _ = path;
+        self.no_saved_prompts()
+    }
+
+    /// The error of the default methods above.
+    #[doc(hidden)]
+    fn no_saved_prompts(&self) -> BoxFuture<Result<PromptCacheReport>> {
+        let error = Error::Unsupported {
+            backend: self.info().model.backend.name.clone(),
+            field: Field::PromptCache,
+        };
+        Box::pin(std::future::ready(Err(error)))
+    }
 
     /// Ends running generations with [`Error::Unloaded`](crate::Error::Unloaded) and frees the
     /// model. Calling it again does nothing and succeeds. Dropping the last handle does the same

@@ -119,6 +119,13 @@ pub enum Error {
         id: u64,
     },
 
+    /// A saved prompt cache, or a sequence's state in it, is not one of this model.
+    #[error("the saved state can't be used: {reason}")]
+    InvalidState {
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// The weights or the KV cache don't fit into memory.
     #[error("not enough memory for {purpose}: {reason}")]
     OutOfMemory {
@@ -209,6 +216,10 @@ impl Error {
                 "use ids that this model's own tokenizer produced".into()
             }
             Self::UnknownSequence { .. } => "open a sequence before using it".into(),
+            Self::InvalidState { .. } => {
+                "save it again with the model, the backend and the settings that are to load it"
+                    .into()
+            }
             Self::OutOfMemory { .. } => {
                 "use a smaller model or context, or free memory by unloading other models".into()
             }

@@ -24,7 +24,7 @@ use crate::{Field, InvalidToolCall, TokenId, ToolCall};
 pub enum GenerationEvent {
     /// Part of the prompt has been read. `processed` grows and ends at `total`.
     Prefill {
-        /// Prompt tokens read so far.
+        /// Prompt tokens read so far, cached ones included.
         processed: usize,
         /// Prompt tokens in all.
         total: usize,
@@ -102,6 +102,9 @@ impl FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Those of them that a cache of earlier prompts had, so that they were not read again.
+    #[serde(default)]
+    pub cached_prompt_tokens: usize,
     /// Tokens generated and delivered: those of all events together.
     pub generated_tokens: usize,
     /// Those of them that were spent on thinking, tags included.
@@ -124,9 +127,14 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// Prompt tokens a second; `None` when nothing was measured.
+    /// Prompt tokens read a second, cached ones not counted; `None` when nothing was measured.
     pub fn prefill_tokens_per_second(&self, usage: &Usage) -> Option<f64> {
-        rate(usage.prompt_tokens, self.prefill)
+        rate(
+            usage
+                .prompt_tokens
+                .saturating_sub(usage.cached_prompt_tokens),
+            self.prefill,
+        )
     }
 
     /// Generated tokens a second, the first one not counted, since prefill paid for it; `None` with

@@ -5,6 +5,7 @@ mod capability;
 mod chat;
 mod completion;
 mod configuration;
+mod embedding;
 mod engine;
 mod engine_ext;
 mod error;
@@ -17,13 +18,15 @@ mod params;
 mod progress;
 mod reasoning;
 mod request;
+mod sequence_state;
 mod tool;
 
 pub use backend::{Availability, Backend, BackendInfo, Suitability};
 pub use capability::{Capabilities, Field, FieldSet};
 pub use chat::{Message, Role};
-pub use completion::Completion;
+pub use completion::{Completion, PartialCompletion};
 pub use configuration::{KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization};
+pub use embedding::{EmbeddingSettings, Embeddings, Pooling};
 pub use engine::{Engine, EngineInfo, GenerationStream};
 pub use engine_ext::{EngineExt, TextStream};
 pub use error::{Error, Result, Source};
@@ -38,6 +41,7 @@ pub use params::GenerateParams;
 pub use progress::{LoadProgress, LoadStage, Progress};
 pub use reasoning::ReasoningOptions;
 pub use request::{GenerateRequest, Leniency, Prompt, ValidRequest};
+pub use sequence_state::{PromptCacheReport, SequenceState, StateTensor, StateType};
 pub use tool::{
     InvalidToolCall, ToolCall, ToolCallProblem, ToolChoice, ToolDefinition, ToolFormat,
     ToolOptions, ToolPrompt,

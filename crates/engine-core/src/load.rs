@@ -77,6 +77,11 @@ pub struct LoadOptions {
     pub threads: Option<u32>,
     /// What the KV cache stores its numbers in.
     pub kv_type: KvType,
+    /// The most memory, in bytes, for the caches of prompts and answers that are over, so that a
+    /// request which begins like one of them reads only what is new; 0 keeps none.
+    ///
+    /// Default: a quarter of what the weights take, and at least 512 MiB.
+    pub prompt_cache_bytes: Option<u64>,
 }
 
 /// More threads than any processor has use for.
@@ -94,6 +99,7 @@ impl LoadOptions {
             (Field::CacheLimitBytes, self.cache_limit_bytes.is_some()),
             (Field::Threads, self.threads.is_some()),
             (Field::KvType, self.kv_type != KvType::Auto),
+            (Field::PromptCacheBytes, self.prompt_cache_bytes.is_some()),
         ];
         asked
             .into_iter()

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendInfo, ComputeType, Error, Logits, MemoryReport, Quantization, Result, TokenId};
+use crate::{
+    BackendInfo, ComputeType, Error, Field, Logits, MemoryReport, Pooling, Quantization, Result,
+    SequenceState, TokenId,
+};
 
 /// What a loaded model is, and what runs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +141,16 @@ pub trait Model {
     /// - A `len` beyond the sequence's own is [`Error::InvalidParameter`].
     fn truncate(&mut self, sequence: SequenceId, len: usize) -> Result<()>;
 
+    /// Whether [`Model::truncate`] can cut a sequence anywhere. If not, it refuses lengths other
+    /// than 0 and the sequence's own with [`Error::Unsupported`], and whoever wants to come back
+    /// to a place keeps a [`Model::fork`] of it.
+    fn can_truncate(&self) -> bool {
+        true
+    }
+
     /// Opens a copy of the sequence; neither sees what becomes of the other.
+    ///
+    /// It should share what the two have in common: a cache of prompts forks at every hit.
     fn fork(&mut self, sequence: SequenceId) -> Result<SequenceId>;
 
     /// Frees the sequence.
@@ -146,6 +158,57 @@ pub trait Model {
 
     /// Memory held now.
     fn memory(&self) -> MemoryReport;
+
+    /// Bytes of the caches of these sequences; what several share counts once.
+    ///
+    /// A cache of prompts keeps to its budget by this number. The default is all that caches take,
+    /// which makes that cache smaller than it could be.
+    fn kv_bytes_of(&self, sequences: &[SequenceId]) -> u64 {
+        match sequences {
+            [] => 0,
+            _ => self.memory().kv_bytes,
+        }
+    }
+
+    /// A copy of the sequence's cache, from which [`Model::import`] makes the sequence again, in
+    /// this process or another one that runs the same model with the same settings.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with [`Field::PromptCache`] if the model can't, as by default.
+    fn export(&mut self, sequence: SequenceId) -> Result<SequenceState> {
+        let _ = sequence;
+        Err(self.no_states())
+    }
+
+    /// Opens a sequence with the content of an export.
+    ///
+    /// # Behavior
+    /// - It continues as the exported one would.
+    /// - A state that this model can't have made is an error, and opens nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`]; [`Error::Unsupported`] as [`Model::export`].
+    fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let _ = state;
+        Err(self.no_states())
+    }
+
+    /// Reads texts and pools the hidden states of each, behind the final norm, into a vector. No
+    /// sequence stays open.
+    ///
+    /// # Behavior
+    /// - Several texts give what each gives alone, up to rounding.
+    ///
+    /// # Errors
+    /// As [`Model::forward`], an empty text counting as an empty run;
+    /// [`Error::Unsupported`] with [`Field::Embeddings`] if the model can't, as by default.
+    fn embed(&mut self, texts: &[&[TokenId]], pooling: Pooling) -> Result<Vec<Vec<f32>>> {
+        let _ = (texts, pooling);
+        Err(Error::Unsupported {
+            backend: self.info().backend.name.clone(),
+            field: Field::Embeddings,
+        })
+    }
 
     /// Gives back memory kept for reuse.
     fn trim(&mut self) -> Result<()>;
@@ -175,6 +238,15 @@ pub trait Model {
     /// Drops a token that nobody will read.
     fn discard_token(&mut self, token: DeviceToken) {
         let _ = token;
+    }
+
+    /// The error of a model that exports nothing.
+    #[doc(hidden)]
+    fn no_states(&self) -> Error {
+        Error::Unsupported {
+            backend: self.info().backend.name.clone(),
+            field: Field::PromptCache,
+        }
     }
 
     /// The error of the default methods above.

@@ -33,7 +33,8 @@ const LOAD_OPTIONS: FieldSet = FieldSet::NONE
     .with(Field::PrefillChunk)
     .with(Field::MaxConcurrent)
     .with(Field::Threads)
-    .with(Field::KvType);
+    .with(Field::KvType)
+    .with(Field::PromptCacheBytes);
 
 impl Backend for CpuBackend {
     fn info(&self) -> BackendInfo {

@@ -41,6 +41,20 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// Checks a text that is read from its beginning.
+pub(crate) fn check_text(tokens: &[TokenId], vocab: usize, context: usize) -> Result<()> {
+    if tokens.is_empty() {
+        return Err(invalid("a text without tokens", "at least one token"));
+    }
+    if tokens.len() > context {
+        return Err(Error::ContextOverflow {
+            prompt_tokens: tokens.len(),
+            context_length: context,
+        });
+    }
+    ensure_in_vocabulary(tokens, vocab)
+}
+
 fn ensure_in_vocabulary(tokens: &[TokenId], vocab_size: usize) -> Result<()> {
     match tokens.iter().find(|token| **token as usize >= vocab_size) {
         None => Ok(()),

@@ -4,7 +4,7 @@
 //! side, so that scores of sixteen positions are computed at once; values lie with their
 //! dimensions side by side. A fork shares its pages until one of the two writes.
 
-use engine_core::{Error, KvType, Result};
+use engine_core::{Error, KvType, Result, StateType};
 use half::{f16, slice::HalfFloatSliceExt};
 
 use crate::kernels::{ContextPage, KeyLanes, PAGE, ValueRows};
@@ -42,6 +42,24 @@ impl PageShape {
             PageKind::F16 => 2 * numbers,
             PageKind::Q8 => numbers + 2 * 4 * (self.kv_heads * PAGE) as u64,
         }
+    }
+
+    /// The arrays of a page: name, type, dimensions.
+    pub(crate) fn arrays(&self) -> Vec<(&'static str, StateType, Vec<usize>)> {
+        let (numbers, scaled) = match self.kind {
+            PageKind::F16 => (StateType::F16, false),
+            PageKind::Q8 => (StateType::I8, true),
+        };
+        let mut arrays = vec![
+            ("keys", numbers, vec![self.kv_heads, self.head_dim, PAGE]),
+            ("values", numbers, vec![self.kv_heads, PAGE, self.head_dim]),
+        ];
+        if scaled {
+            for name in ["key_scales", "value_scales"] {
+                arrays.push((name, StateType::F32, vec![self.kv_heads, PAGE]));
+            }
+        }
+        arrays
     }
 
     const fn head(&self) -> usize {
@@ -132,6 +150,49 @@ impl Page {
             _ => {}
         }
         Ok(copy)
+    }
+
+    /// Its arrays as bytes, in the order of [`PageShape::arrays`].
+    pub(crate) fn bytes(&self) -> Vec<&[u8]> {
+        match &self.numbers {
+            PageNumbers::F16 { keys, values } => {
+                vec![bytemuck::cast_slice(keys), bytemuck::cast_slice(values)]
+            }
+            PageNumbers::Q8 {
+                keys,
+                key_scales,
+                values,
+                value_scales,
+            } => vec![
+                bytemuck::cast_slice(keys),
+                bytemuck::cast_slice(values),
+                bytemuck::cast_slice(key_scales),
+                bytemuck::cast_slice(value_scales),
+            ],
+        }
+    }
+
+    /// Its arrays as bytes that may be written.
+    pub(crate) fn bytes_mut(&mut self) -> Vec<&mut [u8]> {
+        match &mut self.numbers {
+            PageNumbers::F16 { keys, values } => {
+                vec![
+                    bytemuck::cast_slice_mut(keys),
+                    bytemuck::cast_slice_mut(values),
+                ]
+            }
+            PageNumbers::Q8 {
+                keys,
+                key_scales,
+                values,
+                value_scales,
+            } => vec![
+                bytemuck::cast_slice_mut(keys),
+                bytemuck::cast_slice_mut(values),
+                bytemuck::cast_slice_mut(key_scales),
+                bytemuck::cast_slice_mut(value_scales),
+            ],
+        }
     }
 
     /// Writes the key of one head at one place.

@@ -15,6 +15,7 @@ mod open;
 mod parallel;
 mod reading;
 mod sequences;
+mod state;
 
 pub use backend::CpuBackend;
 pub use model::CpuModel;

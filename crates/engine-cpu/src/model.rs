@@ -1,6 +1,11 @@
 //! A loaded model: sequences of tokens in, logits out.
 
-use engine_core::{Logits, MemoryReport, Model, ModelInfo, Result, Run, SequenceId, TokenId};
+mod embed;
+
+use engine_core::{
+    Logits, MemoryReport, Model, ModelInfo, Pooling, Result, Run, SequenceId, SequenceState,
+    TokenId,
+};
 
 use crate::{
     batch::{check, wanted_rows},
@@ -202,6 +207,22 @@ impl Model for CpuModel {
         report.kv_bytes = self.sequences.bytes();
         report.sequences = self.sequences.count() as u32;
         report
+    }
+
+    fn kv_bytes_of(&self, sequences: &[SequenceId]) -> u64 {
+        self.sequences.bytes_of(sequences)
+    }
+
+    fn export(&mut self, sequence: SequenceId) -> Result<SequenceState> {
+        self.sequences.export(sequence)
+    }
+
+    fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        self.sequences.import(state)
+    }
+
+    fn embed(&mut self, texts: &[&[TokenId]], pooling: Pooling) -> Result<Vec<Vec<f32>>> {
+        self.embed_texts(texts, pooling)
     }
 
     fn trim(&mut self) -> Result<()> {

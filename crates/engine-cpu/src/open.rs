@@ -3,12 +3,12 @@
 use std::{borrow::Cow, path::PathBuf, time::Instant};
 
 use engine_core::{
-    ComputeType, Error, Field, LoadProgress, LoadRequest, LoadStage, ModelInfo, Progress,
-    Quantization, Result,
+    ComputeType, EmbeddingSettings, Error, Field, LoadProgress, LoadRequest, LoadStage, ModelInfo,
+    Pooling, Progress, Quantization, Result,
 };
 use engine_runtime::{EngineSettings, Loaded, TextPipeline, TextSources};
 use model_arch::DecoderSpec;
-use model_files::{Checkpoint, Format};
+use model_files::{Checkpoint, Format, PoolingMode, SentencePooling};
 
 use crate::{
     backend::{check, device, info},
@@ -53,6 +53,7 @@ pub(crate) fn load_with_text(
         total_bytes: files.manifest.bytes,
     })?;
     let text = files.text()?;
+    let embedding = files.checkpoint.pooling().and_then(embedding);
     let model = files.load(&request, progress)?;
     let options = request.options;
     Ok(Loaded {
@@ -63,9 +64,25 @@ pub(crate) fn load_with_text(
                 .prefill_chunk
                 .map_or(PREFILL_CHUNK, |tokens| tokens as usize),
             max_concurrent: options.max_concurrent.unwrap_or(MAX_CONCURRENT),
+            prompt_cache_bytes: options.prompt_cache_bytes,
+            embedding,
             name: request.name,
             path: Some(request.path),
         },
+    })
+}
+
+/// How the model embeds texts, in the words of the core.
+fn embedding(files: SentencePooling) -> Option<EmbeddingSettings> {
+    let pooling = match files.mode {
+        PoolingMode::Cls => Pooling::First,
+        PoolingMode::Mean => Pooling::Mean,
+        PoolingMode::LastToken => Pooling::Last,
+        _ => return None,
+    };
+    Some(EmbeddingSettings {
+        pooling,
+        normalize: files.normalize,
     })
 }
 

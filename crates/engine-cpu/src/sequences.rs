@@ -1,12 +1,17 @@
 //! The open sequences of a model.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
-use engine_core::{Error, Field, Result, SequenceId};
+use engine_core::{Error, Field, Result, SequenceId, SequenceState};
 
 use crate::{
     cache::{Page, PageShape},
     kernels::PAGE,
+    state,
 };
 
 /// A sequence: how many tokens it has, and their keys and values in every layer.
@@ -52,10 +57,6 @@ impl Sequence {
             pages.truncate(used);
         }
     }
-
-    fn pages(&self) -> usize {
-        self.layers.iter().map(Vec::len).sum()
-    }
 }
 
 /// All open sequences. No number is given out twice.
@@ -83,6 +84,11 @@ impl Sequences {
 
     pub(crate) fn open(&mut self) -> SequenceId {
         self.insert(Sequence::empty(self.layers))
+    }
+
+    /// An empty sequence that is none of the open ones.
+    pub(crate) fn detached(&self) -> Sequence {
+        Sequence::empty(self.layers)
     }
 
     pub(crate) fn fork(&mut self, id: SequenceId) -> Result<SequenceId> {
@@ -129,10 +135,31 @@ impl Sequences {
         self.open.len()
     }
 
-    /// Bytes of all pages; those that forks share count for each.
+    /// Bytes of all pages; those that forks share count once.
     pub(crate) fn bytes(&self) -> u64 {
-        let pages: usize = self.open.values().map(Sequence::pages).sum();
-        pages as u64 * self.shape.bytes()
+        self.page_bytes(self.open.values())
+    }
+
+    /// Bytes of the pages of some sequences; those that they share count once.
+    pub(crate) fn bytes_of(&self, ids: &[SequenceId]) -> u64 {
+        self.page_bytes(ids.iter().filter_map(|id| self.open.get(id)))
+    }
+
+    fn page_bytes<'a>(&self, sequences: impl Iterator<Item = &'a Sequence>) -> u64 {
+        let pages: HashSet<*const Page> = sequences
+            .flat_map(|sequence| sequence.layers.iter().flatten())
+            .map(Arc::as_ptr)
+            .collect();
+        pages.len() as u64 * self.shape.bytes()
+    }
+
+    pub(crate) fn export(&self, id: SequenceId) -> Result<SequenceState> {
+        Ok(state::export(self.get(id)?, self.shape))
+    }
+
+    pub(crate) fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let sequence = state::import(state, self.layers, self.shape)?;
+        Ok(self.insert(sequence))
     }
 
     fn insert(&mut self, sequence: Sequence) -> SequenceId {

@@ -109,13 +109,13 @@ mod checking {
         .with_tolerance(tolerance)
         .with_operations(12)
         .run()
-        .assert_passed(42);
+        .assert_passed(47);
         EngineSuite::of_backend(Arc::new(MlxBackend::new()), request.clone())
             .with_answer_tokens(12)
             .with_agreement(4)
             .with_deadline(Duration::from_mins(2))
             .run()
-            .assert_passed(70);
+            .assert_passed(79);
     }
 }
 

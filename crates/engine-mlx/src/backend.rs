@@ -36,7 +36,8 @@ const LOAD_OPTIONS: FieldSet = FieldSet::NONE
     .with(Field::ContextLength)
     .with(Field::PrefillChunk)
     .with(Field::MaxConcurrent)
-    .with(Field::CacheLimitBytes);
+    .with(Field::CacheLimitBytes)
+    .with(Field::PromptCacheBytes);
 
 impl Backend for MlxBackend {
     fn info(&self) -> BackendInfo {

@@ -32,6 +32,7 @@ mod room;
 mod rope;
 mod sequences;
 mod slices;
+mod state;
 mod stream_pool;
 mod swiglu;
 mod upload;

@@ -30,7 +30,8 @@ pub(crate) const NAME: &str = "mock";
 const SUPPORTED: FieldSet = FieldSet::NONE
     .with(Field::ContextLength)
     .with(Field::PrefillChunk)
-    .with(Field::MaxConcurrent);
+    .with(Field::MaxConcurrent)
+    .with(Field::PromptCacheBytes);
 
 /// A backend that runs no model. What it answers is made up, and it says so.
 ///
@@ -182,6 +183,8 @@ impl MockBuilder {
             settings: EngineSettings {
                 prefill_chunk: options.prefill_chunk.unwrap_or(self.prefill_chunk) as usize,
                 max_concurrent: options.max_concurrent.unwrap_or(self.max_concurrent),
+                prompt_cache_bytes: options.prompt_cache_bytes,
+                embedding: None,
                 name: request.name,
                 path: Some(request.path),
             },

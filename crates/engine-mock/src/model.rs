@@ -8,7 +8,7 @@ use std::{
 
 use engine_core::{
     DeviceInput, DeviceRun, DeviceToken, Error, Field, Logits, LogitsWanted, MemoryReport, Model,
-    ModelInfo, Result, Run, SequenceId, TokenId,
+    ModelInfo, Result, Run, SequenceId, SequenceState, StateTensor, StateType, TokenId,
 };
 
 use crate::{
@@ -38,6 +38,9 @@ pub struct MockModel {
     next_chosen: u64,
     steps: u64,
 }
+
+/// The tensor of an exported sequence.
+const TOKENS: &str = "tokens";
 
 /// What a model is made from.
 pub(crate) struct Parts {
@@ -262,6 +265,44 @@ impl Model for MockModel {
         report.kv_bytes = self.sequences.values().map(Sequence::bytes).sum();
         report.sequences = self.sequences.len() as u32;
         report
+    }
+
+    fn kv_bytes_of(&self, sequences: &[SequenceId]) -> u64 {
+        sequences
+            .iter()
+            .filter_map(|id| self.sequences.get(id))
+            .map(Sequence::bytes)
+            .sum()
+    }
+
+    fn export(&mut self, sequence: SequenceId) -> Result<SequenceState> {
+        let tokens = self.sequence(sequence)?.prefix().tokens;
+        Ok(SequenceState {
+            len: tokens.len(),
+            tensors: vec![StateTensor {
+                name: TOKENS.to_owned(),
+                dtype: StateType::U32,
+                shape: vec![tokens.len()],
+                data: tokens
+                    .iter()
+                    .flat_map(|token| token.to_le_bytes())
+                    .collect(),
+            }],
+        })
+    }
+
+    fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let tensor = state
+            .tensor(TOKENS, StateType::U32, &[state.len])
+            .ok_or_else(|| Error::InvalidState {
+                reason: "it has not the tokens that the mock keeps".to_owned(),
+            })?;
+        let mut sequence = Sequence::new();
+        let (tokens, _) = tensor.data.as_chunks::<4>();
+        for token in tokens {
+            sequence.push(TokenId::from_le_bytes(*token));
+        }
+        Ok(self.insert(sequence))
     }
 
     fn trim(&mut self) -> Result<()> {

@@ -4,6 +4,7 @@ mod engine;
 mod output;
 mod panic_message;
 
+mod prompt_cache;
 mod sampling;
 mod text;
 mod tools;

@@ -1,10 +1,7 @@
 //! Receives one answer from the engine.
 
-use futures_util::StreamExt as _;
-use mlxengine::{
-    GenerationEvent, GenerationStream, GenerationSummary, InvalidToolCall, Message, TokenId,
-    ToolCall, Usage,
-};
+use futures_util::{Stream, StreamExt as _};
+use mlxengine::{GenerationEvent, GenerationSummary, InvalidToolCall, TokenId, ToolCall, Usage};
 
 use crate::{failure::Failure, interrupt::Interrupt};
 
@@ -27,16 +24,13 @@ impl Answer {
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             prompt_tokens: self.prompt_tokens,
+            cached_prompt_tokens: self
+                .summary
+                .as_ref()
+                .map_or(0, |summary| summary.usage.cached_prompt_tokens),
             generated_tokens: self.tokens.len(),
             reasoning_tokens: self.reasoning_tokens,
         }
-    }
-
-    /// The answer as a message of the chat.
-    pub(crate) fn into_message(self) -> Message {
-        Message::assistant(self.text)
-            .with_reasoning(self.reasoning)
-            .with_tool_calls(self.tool_calls)
     }
 
     fn take(&mut self, event: GenerationEvent) {
@@ -68,13 +62,13 @@ impl Answer {
 
 /// Shows every event as it comes. Ctrl-C drops the stream, which cancels the generation.
 pub(crate) async fn receive(
-    mut events: GenerationStream,
+    mut events: impl Stream<Item = Result<GenerationEvent, impl Into<Failure>>> + Unpin,
     interrupt: &mut Interrupt,
     mut show: impl FnMut(&GenerationEvent) -> Result<(), Failure>,
 ) -> Result<Answer, Failure> {
     let mut answer = Answer::default();
     while let Some(Some(event)) = interrupt.or(events.next()).await {
-        let event = event.map_err(Failure::Run)?;
+        let event = event.map_err(Into::into)?;
         show(&event)?;
         answer.take(event);
     }

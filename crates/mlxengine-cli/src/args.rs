@@ -128,6 +128,10 @@ pub(crate) struct ChatArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) messages: Option<PathBuf>,
 
+    /// When the context is full, leave the oldest turns out instead of refusing the next
+    #[arg(long)]
+    pub(crate) drop_oldest: bool,
+
     /// Ignore settings that the backend can't honour instead of refusing
     #[arg(long)]
     pub(crate) lenient: bool,

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use mlxengine::{Error, StoreError, downloader, hub::HubError};
+use mlxengine::{ChatError, Error, StoreError, downloader, hub::HubError};
 
 /// A file of messages, in short.
 const MESSAGES: &str = r#"[{"role": "user", "content": "Hello"}]"#;
@@ -29,6 +29,8 @@ pub(crate) enum Failure {
         path: PathBuf,
         source: serde_json::Error,
     },
+    /// The chat can't do what it was asked to.
+    Chat(ChatError),
     /// A file can't be written.
     Write { path: PathBuf, source: io::Error },
     /// stdout can't be written to.
@@ -42,13 +44,28 @@ pub(crate) enum Failure {
     Interrupted,
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<ChatError> for Failure {
+    fn from(error: ChatError) -> Self {
+        match error {
+            ChatError::Engine(error) => Self::Run(error),
+            other => Self::Chat(other),
+        }
+    }
+}
+
 impl Failure {
     /// The exit code, as `--help` lists them.
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             // Whoever reads our output has read enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Usage { .. } | Self::Read { .. } | Self::Messages { .. } => 2,
+            Self::Usage { .. } | Self::Read { .. } | Self::Messages { .. } | Self::Chat(_) => 2,
             Self::Load(error) | Self::Run(error) if is_refusal(error) => 4,
             Self::Load(_) | Self::Open(_) => 3,
             Self::Store(error) if is_about_the_command_line(error) => 2,
@@ -74,6 +91,7 @@ impl Failure {
             Self::Interrupted => Ok(()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Self::Load(error) | Self::Run(error) => explain(to, error, &error.suggestion()),
+            Self::Chat(error) => explain(to, error, &error.suggestion()),
             Self::Open(error) | Self::Store(error) => explain(to, error, &error.suggestion()),
             Self::Damaged { repaired: false } => writeln!(
                 to,

@@ -134,8 +134,12 @@ pub(crate) fn statistics(summary: &GenerationSummary) -> String {
     } = summary;
     let mut parts = vec![
         format!(
-            "prompt {} tokens{}",
+            "prompt {} tokens{}{}",
             usage.prompt_tokens,
+            match usage.cached_prompt_tokens {
+                0 => String::new(),
+                cached => format!(", {cached} cached"),
+            },
             rate(timings.prefill_tokens_per_second(usage))
         ),
         format!(

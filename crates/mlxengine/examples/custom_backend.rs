@@ -84,6 +84,8 @@ impl Backend for CountingBackend {
                         path: None,
                         prefill_chunk: 16,
                         max_concurrent: 4,
+                        prompt_cache_bytes: None,
+                        embedding: None,
                     },
                 })
             },

@@ -1,11 +1,11 @@
 //! The engine that applications hold.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use engine_core::{
-    BackendInfo, BoxFuture, Capabilities, Completion, Engine, EngineExt, EngineInfo,
-    GenerateParams, GenerateRequest, GenerationStream, MemoryReport, Message, Prompt, Result,
-    TextStream, TokenId,
+    BackendInfo, BoxFuture, Capabilities, Completion, Embeddings, Engine, EngineExt, EngineInfo,
+    GenerateParams, GenerateRequest, GenerationStream, MemoryReport, Message, Prompt,
+    PromptCacheReport, Result, TextStream, TokenId,
 };
 
 use crate::{Load, LoadSource, load::Keep};
@@ -185,12 +185,51 @@ impl InferenceEngine {
         self.engine.complete(request)
     }
 
+    /// Texts to vectors, pooled as the model's own files say; for models that are made for it, as
+    /// [`Capabilities::embeddings`] says.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for other models,
+    /// [`Error::ContextOverflow`](crate::Error::ContextOverflow) for a text that is too long.
+    pub fn embed<T: Into<String>>(
+        &self,
+        texts: impl IntoIterator<Item = T>,
+    ) -> BoxFuture<Result<Embeddings>> {
+        self.engine
+            .embed(texts.into_iter().map(Into::into).collect())
+    }
+
     /// The memory that the model holds now.
     pub fn memory(&self) -> BoxFuture<Result<MemoryReport>> {
         self.engine.memory()
     }
 
-    /// Gives back memory kept for reuse.
+    /// Writes the cached prompts to a file, which is whole or untouched; it belongs to this model
+    /// with its settings.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where the backend can't, or what the
+    /// system says.
+    pub fn save_prompt_cache(
+        &self,
+        path: impl AsRef<Path>,
+    ) -> BoxFuture<Result<PromptCacheReport>> {
+        self.engine.save_prompt_cache(path.as_ref())
+    }
+
+    /// Adds the prompts of such a file to the cache.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`](crate::Error::InvalidState) if the file is damaged, or belongs to
+    /// another model or to other settings.
+    pub fn load_prompt_cache(
+        &self,
+        path: impl AsRef<Path>,
+    ) -> BoxFuture<Result<PromptCacheReport>> {
+        self.engine.load_prompt_cache(path.as_ref())
+    }
+
+    /// Gives back memory kept for reuse, cached prompts included.
     pub fn trim(&self) -> BoxFuture<Result<()>> {
         self.engine.trim()
     }

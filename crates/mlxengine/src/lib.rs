@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod chat;
 mod engine;
 mod load;
 mod load_progress;
@@ -9,17 +10,22 @@ mod store;
 mod tool_loop;
 mod tools;
 
+pub use chat::{
+    ChatAnswer, ChatError, ChatEvent, ChatFormat, ChatOptions, ChatResult, ChatSession, ChatStream,
+    Overflow, WhenBusy, WhenCancelled,
+};
 #[cfg(feature = "hub")]
 pub use downloader;
 pub use engine::InferenceEngine;
 pub use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Capabilities, Completion, ComputeType,
-    DeviceChoice, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
+    DeviceChoice, Embeddings, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
     GenerateParams, GenerateRequest, GenerationEvent, GenerationStream, GenerationSummary,
     InvalidToolCall, KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage,
-    MemoryEstimate, MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, Quantization,
-    ReasoningOptions, Result, Role, Suitability, TextStream, Timings, TokenId, ToolCall,
-    ToolCallProblem, ToolChoice, ToolDefinition, ToolFormat, ToolOptions, ToolPrompt, Usage,
+    MemoryEstimate, MemoryReport, Message, ModelConfiguration, ModelInfo, PartialCompletion,
+    Prompt, PromptCacheReport, Quantization, ReasoningOptions, Result, Role, Suitability,
+    TextStream, Timings, TokenId, ToolCall, ToolCallProblem, ToolChoice, ToolDefinition,
+    ToolFormat, ToolOptions, ToolPrompt, Usage,
 };
 #[cfg(feature = "cpu")]
 pub use engine_cpu::CpuBackend;

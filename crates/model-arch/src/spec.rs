@@ -36,8 +36,8 @@ pub struct DecoderSpec {
     pub quantization: Option<QuantizationPlan>,
     /// What each layer's attention sees; as many as there are layers.
     pub layer_attention: Vec<LayerAttention>,
-    /// A window that the configuration asks for and mlx-lm does not apply to this family, so that
-    /// it is not in `layer_attention`. Answers that reach further back than this many tokens go
+    /// A window that the configuration has and its family does not know, so that it is not in
+    /// `layer_attention`. Answers that reach further back than this many tokens go
     /// beyond what the model was trained for.
     pub ignored_sliding_window: Option<u32>,
     /// Token with which a text begins.

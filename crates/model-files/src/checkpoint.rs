@@ -14,6 +14,7 @@ use crate::{
     json_file::{is_lfs_pointer, missing, read_object},
     mlx_view::MlxView,
     safetensors_folder::SafetensorsFolder,
+    sentence_pooling::SentencePooling,
 };
 
 /// The form in which a model lies on disk.
@@ -33,6 +34,7 @@ pub struct Checkpoint {
     config: Map<String, Value>,
     generation_config: Option<Map<String, Value>>,
     text: TextFiles,
+    pooling: Option<SentencePooling>,
     tensors: BTreeMap<String, TensorInfo>,
     weights: Weights,
 }
@@ -75,6 +77,7 @@ impl Checkpoint {
             config,
             generation_config: read_object(&path.join("generation_config.json"))?,
             text: TextFiles::read(path)?,
+            pooling: SentencePooling::read(path)?,
             tensors,
             weights: Weights::Safetensors(weights),
         })
@@ -102,6 +105,7 @@ impl Checkpoint {
             config: described.config,
             generation_config: Some(described.generation_config),
             text: described.text,
+            pooling: None,
             tensors: described.tensors,
             weights: Weights::Gguf(Box::new(view)),
         })
@@ -133,6 +137,11 @@ impl Checkpoint {
     /// The tokenizer's files.
     pub const fn text(&self) -> &TextFiles {
         &self.text
+    }
+
+    /// How the model embeds texts, if it is made for that.
+    pub const fn pooling(&self) -> Option<SentencePooling> {
+        self.pooling
     }
 
     /// What is known of all tensors, in the order of their names.

@@ -65,6 +65,16 @@ pub(crate) fn read_object(path: &Path) -> Result<Option<Map<String, Value>>, Fil
     }
 }
 
+/// A JSON array's elements; `None` if there is no such file.
+pub(crate) fn read_array(path: &Path) -> Result<Option<Vec<Value>>, FilesError> {
+    let Some(text) = read_text(path, MAX_JSON_BYTES)? else {
+        return Ok(None);
+    };
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| FilesError::malformed(path, format!("it is not a JSON array: {error}")))
+}
+
 /// The error for a file that must be there.
 pub(crate) fn missing(path: &Path, reason: impl Into<String>) -> FilesError {
     FilesError::Missing {

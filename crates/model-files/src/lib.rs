@@ -8,6 +8,7 @@ mod json_file;
 mod memory_map;
 mod mlx_view;
 mod safetensors_folder;
+mod sentence_pooling;
 mod tensor;
 mod text_files;
 
@@ -15,5 +16,6 @@ pub use checkpoint::{Checkpoint, Format};
 pub use convert::convert_to_mlx_folder;
 pub use error::FilesError;
 pub use safetensors_folder::safetensors_header;
+pub use sentence_pooling::{PoolingMode, SentencePooling};
 pub use tensor::{Dtype, Tensor, TensorInfo};
 pub use text_files::{NamedTemplate, TextFiles};

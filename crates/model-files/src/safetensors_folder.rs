@@ -24,6 +24,15 @@ const LENGTH_BYTES: usize = size_of::<u64>();
 /// The safetensors library's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
+/// What the names of a whole model's decoder begin with, and those of its output head.
+const MODEL: &str = "model.";
+const HEAD: &str = "lm_head.";
+
+/// Whether the tensors are those of a decoder alone.
+fn is_bare(infos: &BTreeMap<String, TensorInfo>) -> bool {
+    infos.contains_key("embed_tokens.weight") && !infos.keys().any(|name| name.starts_with(MODEL))
+}
+
 /// The mapped files of a folder, and where in them each tensor lies.
 #[derive(Debug)]
 pub(crate) struct SafetensorsFolder {
@@ -92,6 +101,20 @@ impl SafetensorsFolder {
                     file.display()
                 ),
             ));
+        }
+        if is_bare(&infos) {
+            // A decoder that was saved without the model around it, as those that embed texts are.
+            let full = |name: &str| {
+                let whole = if name.starts_with(HEAD) { "" } else { MODEL };
+                format!("{whole}{name}")
+            };
+            let places = opened.places.into_iter();
+            opened.places = places.map(|(name, place)| (full(&name), place)).collect();
+            let renamed = infos.into_values().map(|mut info| {
+                info.name = full(&info.name);
+                (info.name.clone(), info)
+            });
+            infos = renamed.collect();
         }
         Ok((opened, infos))
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: speed against a peer, side by side in one run, as medians.
 
+mod chat;
 mod cpu;
 mod download;
 mod figures;
@@ -21,6 +22,8 @@ pub(crate) struct Arguments {
 /// What is measured.
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// A long chat: its late turns against its early ones.
+    Chat(chat::Arguments),
     /// The processor: engine-cpu against llama.cpp, built here from its source.
     Cpu(cpu::Arguments),
     /// Fetching a model, against Python's `huggingface_hub` and `hf-hub`.
@@ -34,6 +37,7 @@ enum What {
 /// Runs the command.
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<(), Error> {
     match &arguments.what {
+        What::Chat(arguments) => chat::run(layout, arguments),
         What::Cpu(arguments) => cpu::run(layout, arguments),
         What::Download(arguments) => download::run(layout, arguments),
         What::MlxCpu(arguments) => mlx_cpu::run(layout, arguments),

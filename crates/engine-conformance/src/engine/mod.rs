@@ -9,6 +9,7 @@ mod fields;
 mod lifecycle;
 mod load;
 mod looks;
+mod prompts;
 mod recording;
 mod sampling;
 mod stop;
@@ -114,6 +115,7 @@ impl EngineSuite {
             errors::CASES,
             concurrency::CASES,
             cancel::CASES,
+            prompts::CASES,
             lifecycle::CASES,
             load::CASES,
         ]

@@ -6,6 +6,7 @@ mod errors;
 mod forward;
 mod operations;
 mod sequences;
+mod states;
 mod subject;
 
 use std::{sync::Arc, time::Duration};
@@ -116,6 +117,7 @@ impl ModelSuite {
         [
             forward::CASES,
             sequences::CASES,
+            states::CASES,
             batch::CASES,
             errors::CASES,
             device::CASES,

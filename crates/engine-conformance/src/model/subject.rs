@@ -4,7 +4,7 @@ use engine_core::{Error, Logits, LogitsWanted, Model, Run, SequenceId, TokenId};
 
 use super::Tolerance;
 use crate::{
-    case::{CaseResult, OrFail, ensure, fail, in_words},
+    case::{CaseResult, OrFail, Stop, ensure, fail, in_words},
     random::Random,
 };
 
@@ -70,7 +70,19 @@ impl Subject {
         self.model.fork(sequence).or_fail("fork a sequence")
     }
 
+    /// Cuts a sequence; the case is skipped if the model can't cut there.
     pub(super) fn truncate(&mut self, sequence: SequenceId, len: usize) -> CaseResult {
+        if !self.model.can_truncate() && len != 0 {
+            let held = self
+                .model
+                .sequence_len(sequence)
+                .or_fail("ask for a length")?;
+            if len != held {
+                return Err(Stop::NotApplicable(
+                    "the model does not cut anywhere".to_owned(),
+                ));
+            }
+        }
         self.model
             .truncate(sequence, len)
             .or_fail(&format!("truncate a sequence to {len} tokens"))

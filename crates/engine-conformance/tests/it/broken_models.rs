@@ -39,6 +39,7 @@ flaws! {
         neither_side_of_a_fork_sees_the_other,
         an_empty_sequence_can_be_forked,
         memory_counts_the_open_sequences,
+        no_sequences_weigh_nothing_and_some_no_more_than_all,
         random_operations_match_recomputation,
     ];
     a_fork_that_is_empty_fails: ForkIsEmpty fails [
@@ -46,6 +47,24 @@ flaws! {
         neither_side_of_a_fork_sees_the_other,
         a_fork_outlives_its_original,
         random_operations_match_recomputation,
+    ];
+    an_import_that_is_empty_fails: ImportIsEmpty fails [
+        an_imported_sequence_continues_as_the_exported_one,
+        neither_side_of_an_export_sees_the_other,
+    ];
+    an_import_of_anything_fails: ImportTakesAnything fails [
+        a_state_that_does_not_fit_is_refused_and_opens_nothing,
+    ];
+    an_export_that_is_empty_fails: ExportIsEmpty fails [
+        an_imported_sequence_continues_as_the_exported_one,
+        neither_side_of_an_export_sees_the_other,
+        an_empty_sequence_can_be_exported,
+    ];
+    sequences_that_weigh_too_much_fail: WeighsTooMuch fails [
+        no_sequences_weigh_nothing_and_some_no_more_than_all,
+    ];
+    a_cut_that_is_not_claimed_fails: CutsUnclaimed fails [
+        a_cut_that_is_not_claimed_is_refused,
     ];
     a_batch_mixed_up_fails: BatchMixUp fails [
         a_batch_gives_what_its_runs_give_alone,
@@ -64,6 +83,7 @@ flaws! {
     ];
     a_reused_number_fails: ReusedIds fails [
         sequence_numbers_are_never_reused,
+        an_imported_sequence_continues_as_the_exported_one,
     ];
     a_close_that_leaks_fails: CloseLeaks fails [
         closing_frees_the_sequence,

@@ -1,11 +1,12 @@
 //! An engine that is sound but for one flaw.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use engine_conformance::{EngineSuite, Report};
 use engine_core::{
     Backend, BoxFuture, Capabilities, Engine, EngineInfo, GenerateParams, GenerateRequest,
-    GenerationStream, LoadRequest, MemoryReport, Message, Progress, Result, TokenId, ValidRequest,
+    GenerationStream, LoadRequest, MemoryReport, Message, Progress, PromptCacheReport, Result,
+    TokenId, ValidRequest,
 };
 use engine_mock::{MockBackend, MockBuilder};
 
@@ -45,6 +46,22 @@ pub(crate) trait Flaw: Send + Sync + 'static {
 
     fn trim(&self, inner: &dyn Engine) -> BoxFuture<Result<()>> {
         inner.trim()
+    }
+
+    fn save_prompt_cache(
+        &self,
+        inner: &dyn Engine,
+        path: &Path,
+    ) -> BoxFuture<Result<PromptCacheReport>> {
+        inner.save_prompt_cache(path)
+    }
+
+    fn load_prompt_cache(
+        &self,
+        inner: &dyn Engine,
+        path: &Path,
+    ) -> BoxFuture<Result<PromptCacheReport>> {
+        inner.load_prompt_cache(path)
     }
 
     fn unload(&self, inner: &dyn Engine) -> BoxFuture<Result<()>> {
@@ -98,6 +115,14 @@ impl<F: Flaw> Engine for Flawed<F> {
 
     fn trim(&self) -> BoxFuture<Result<()>> {
         self.flaw.trim(self.inner.as_ref())
+    }
+
+    fn save_prompt_cache(&self, path: &Path) -> BoxFuture<Result<PromptCacheReport>> {
+        self.flaw.save_prompt_cache(self.inner.as_ref(), path)
+    }
+
+    fn load_prompt_cache(&self, path: &Path) -> BoxFuture<Result<PromptCacheReport>> {
+        self.flaw.load_prompt_cache(self.inner.as_ref(), path)
     }
 
     fn unload(&self) -> BoxFuture<Result<()>> {

@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::BTreeMap};
 use engine_conformance::ModelSuite;
 use engine_core::{
     DeviceInput, DeviceRun, DeviceToken, Error, Logits, LogitsWanted, MemoryReport, Model,
-    ModelInfo, Result, Run, SequenceId, TokenId,
+    ModelInfo, Result, Run, SequenceId, SequenceState, TokenId,
 };
 use engine_mock::{MockBackend, MockModel};
 
@@ -69,6 +69,16 @@ pub(crate) enum Flaw {
     DeviceChoosesZero,
     /// The device's next step takes token 0 for what was chosen.
     DeviceForgetsChosen,
+    /// An import is an empty sequence.
+    ImportIsEmpty,
+    /// An import that does not fit is an empty sequence.
+    ImportTakesAnything,
+    /// An export has no token.
+    ExportIsEmpty,
+    /// Sequences weigh more than all of them do.
+    WeighsTooMuch,
+    /// It cuts anywhere and says that it can't.
+    CutsUnclaimed,
     /// A step on the device works and the model does not say so.
     DeviceUnclaimed,
 }
@@ -297,6 +307,40 @@ impl Model for FlawedModel {
             return Ok(());
         }
         self.inner.close(id)
+    }
+
+    fn can_truncate(&self) -> bool {
+        !self.has(Flaw::CutsUnclaimed)
+    }
+
+    fn kv_bytes_of(&self, sequences: &[SequenceId]) -> u64 {
+        if self.has(Flaw::WeighsTooMuch) && !sequences.is_empty() {
+            return 1 << 40;
+        }
+        let inner: Vec<_> = sequences
+            .iter()
+            .filter_map(|sequence| self.ids.get(sequence).copied())
+            .collect();
+        self.inner.kv_bytes_of(&inner)
+    }
+
+    fn export(&mut self, sequence: SequenceId) -> Result<SequenceState> {
+        let id = self.inner_id(sequence)?;
+        if self.has(Flaw::ExportIsEmpty) {
+            return Ok(SequenceState::default());
+        }
+        self.inner.export(id)
+    }
+
+    fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let inner = match self.inner.import(state) {
+            Err(_) if self.has(Flaw::ImportTakesAnything) => self.inner.open()?,
+            other => other?,
+        };
+        if self.has(Flaw::ImportIsEmpty) {
+            self.inner.truncate(inner, 0)?;
+        }
+        Ok(self.name(inner))
     }
 
     fn memory(&self) -> MemoryReport {

@@ -6,6 +6,7 @@ mod broken_concurrency;
 mod broken_engines;
 mod broken_fields;
 mod broken_models;
+mod broken_prompt_caches;
 mod broken_streams;
 mod flawed_engine;
 mod flawed_model;

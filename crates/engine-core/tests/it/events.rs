@@ -13,6 +13,7 @@ fn summary() -> GenerationSummary {
         finish: FinishReason::StopString("\n".into()),
         usage: Usage {
             prompt_tokens: 10,
+            cached_prompt_tokens: 4,
             generated_tokens: 5,
             reasoning_tokens: 2,
         },
@@ -78,7 +79,12 @@ fn a_summary_reads_well_as_json() {
         serde_json::to_value(summary()).unwrap(),
         serde_json::json!({
             "finish": {"reason": "stop_string", "match": "\n"},
-            "usage": {"prompt_tokens": 10, "generated_tokens": 5, "reasoning_tokens": 2},
+            "usage": {
+                "prompt_tokens": 10,
+                "cached_prompt_tokens": 4,
+                "generated_tokens": 5,
+                "reasoning_tokens": 2,
+            },
             "timings": {"queue_s": 0.0, "prefill_s": 0.5, "decode_s": 2.0},
             "seed": 7,
             "ignored": ["top_k"],
@@ -89,7 +95,7 @@ fn a_summary_reads_well_as_json() {
 #[test]
 fn rates_leave_out_the_token_that_prefill_paid_for() {
     let GenerationSummary { usage, timings, .. } = summary();
-    assert_eq!(timings.prefill_tokens_per_second(&usage), Some(20.0));
+    assert_eq!(timings.prefill_tokens_per_second(&usage), Some(12.0));
     assert_eq!(timings.decode_tokens_per_second(&usage), Some(2.0));
 }
 

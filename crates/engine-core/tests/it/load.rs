@@ -33,8 +33,9 @@ fn every_option_counts_as_set() {
         cache_limit_bytes: Some(0),
         threads: Some(1),
         kv_type: KvType::F16,
+        prompt_cache_bytes: Some(0),
     };
-    assert_eq!(options.fields_set().iter().count(), 8);
+    assert_eq!(options.fields_set().iter().count(), 9);
     assert_eq!(LoadOptions::default().fields_set(), FieldSet::NONE);
 }
 

@@ -99,6 +99,19 @@ impl Decoder {
         }
     }
 
+    /// Numbers in a hidden state.
+    pub(crate) fn hidden_size(&self) -> usize {
+        self.embedding.columns
+    }
+
+    /// The hidden state of a row of the last step, behind the final norm.
+    pub(crate) fn state(&self, machine: &Machine<'_>, row: usize, out: &mut [f32]) {
+        machine.workspace.hidden.copy_row(row, 0, out);
+        machine
+            .kernels
+            .rms_norm(out, &self.norm.weight, self.norm.eps);
+    }
+
     /// The logits of some of the last step's rows, `[rows, vocab_size]`.
     pub(crate) fn logits(&self, machine: &mut Machine<'_>, rows: &[usize], out: &mut [f32]) {
         let kernels = machine.kernels;

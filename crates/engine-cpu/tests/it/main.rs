@@ -7,9 +7,11 @@
 )]
 
 mod conformance;
+mod embeddings;
 mod files;
 mod goldens;
 mod memory;
 mod options;
 mod real_model;
 mod tiny;
+mod windows;

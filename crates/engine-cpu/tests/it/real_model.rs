@@ -57,7 +57,7 @@ fn the_real_model_conforms_bit_for_bit() {
         Ok(Box::new(model) as Box<dyn Model>)
     })
     .run()
-    .assert_passed(37);
+    .assert_passed(42);
 }
 
 #[test]
@@ -66,5 +66,5 @@ fn its_engine_conforms() {
     EngineSuite::of_backend(Arc::new(CpuBackend::new()), with_threads(&path, 2))
         .with_deadline(Duration::from_mins(10))
         .run()
-        .assert_passed(70);
+        .assert_passed(79);
 }

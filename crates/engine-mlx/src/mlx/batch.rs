@@ -152,6 +152,20 @@ impl Batch {
     }
 }
 
+/// Checks a text that is read from its beginning.
+pub(super) fn check_text(tokens: &[TokenId], sizes: &Sizes) -> Result<()> {
+    if tokens.is_empty() {
+        return Err(invalid("a text without tokens", "at least one token"));
+    }
+    if tokens.len() > sizes.context {
+        return Err(Error::ContextOverflow {
+            prompt_tokens: tokens.len(),
+            context_length: sizes.context,
+        });
+    }
+    ensure_in_vocabulary(tokens, sizes.vocab)
+}
+
 /// Every token must be a row of the embedding: MLX reads whatever lies at its place.
 pub(super) fn ensure_in_vocabulary(tokens: &[TokenId], vocab_size: usize) -> Result<()> {
     match tokens.iter().find(|token| **token as usize >= vocab_size) {

@@ -104,6 +104,12 @@ impl BatchCache {
         self.layers.iter().map(StepCache::bytes).sum()
     }
 
+    /// The part of the buffers that belongs to some of its sequences.
+    pub(super) fn bytes_of(&self, sequences: &[SequenceId]) -> u64 {
+        let held = self.sequences().filter(|id| sequences.contains(id)).count();
+        self.bytes() / self.rows.len().max(1) as u64 * held as u64
+    }
+
     /// One cache for each layer.
     pub(super) fn layers(&self) -> &[StepCache] {
         &self.layers

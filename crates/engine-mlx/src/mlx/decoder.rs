@@ -73,9 +73,14 @@ impl Decoder {
         Ok((x, caches))
     }
 
+    /// Hidden states behind the final norm.
+    pub(super) fn states(&self, hidden: &Array) -> MlxResult<Array> {
+        self.norm.forward(hidden)
+    }
+
     /// Hidden states `[rows, hidden_size]` to logits `[rows, vocab_size]`.
     pub(super) fn logits(&self, hidden: &Array) -> MlxResult<Array> {
-        let hidden = self.norm.forward(hidden)?;
+        let hidden = self.states(hidden)?;
         match &self.head {
             Some(head) => head.forward(&hidden),
             None => self.embedding.as_linear(&hidden),

@@ -1,8 +1,10 @@
 //! A loaded model: sequences of tokens in, logits out.
 
+mod embed;
+
 use engine_core::{
     DeviceInput, DeviceRun, DeviceToken, Logits, LogitsWanted, MemoryReport, Model, ModelInfo,
-    Result, Run, SequenceId, TokenId,
+    Pooling, Result, Run, SequenceId, SequenceState, TokenId,
 };
 use mlx_rs::{
     Array,
@@ -352,11 +354,13 @@ impl Model for MlxModel {
     }
 
     fn truncate(&mut self, sequence: SequenceId, len: usize) -> Result<()> {
-        self.sequences.truncate(sequence, len)
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.sequences.truncate(sequence, len))
     }
 
     fn fork(&mut self, sequence: SequenceId) -> Result<SequenceId> {
-        self.sequences.fork(sequence)
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.sequences.fork(sequence))
     }
 
     fn close(&mut self, sequence: SequenceId) -> Result<()> {
@@ -376,6 +380,32 @@ impl Model for MlxModel {
             report.peak_bytes = Some(allocator.peak);
         }
         report
+    }
+
+    fn kv_bytes_of(&self, sequences: &[SequenceId]) -> u64 {
+        self.sequences.bytes_of(sequences)
+    }
+
+    fn export(&mut self, sequence: SequenceId) -> Result<SequenceState> {
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.sequences.export(sequence))
+    }
+
+    fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let bytes = state.tensors.iter().map(|tensor| tensor.data.len() as u64);
+        if self.device.is_cpu() {
+            // The upload, and the buffers that it goes into.
+            ensure_room("the KV cache", 2 * bytes.sum::<u64>())?;
+        } else {
+            ensure_within_limit("the KV cache", 2 * bytes.sum::<u64>())?;
+        }
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.sequences.import(state, &self.sizes))
+    }
+
+    fn embed(&mut self, texts: &[&[TokenId]], pooling: Pooling) -> Result<Vec<Vec<f32>>> {
+        let stream = self.device.stream().clone();
+        mlx_rs::with_stream(&stream, || self.embed_texts(texts, pooling))
     }
 
     fn trim(&mut self) -> Result<()> {

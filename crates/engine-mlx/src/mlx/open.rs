@@ -3,11 +3,12 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use engine_core::{
-    Error, Field, LoadProgress, LoadRequest, LoadStage, ModelInfo, Progress, Quantization, Result,
+    EmbeddingSettings, Error, Field, LoadProgress, LoadRequest, LoadStage, ModelInfo, Pooling,
+    Progress, Quantization, Result,
 };
 use engine_runtime::{EngineSettings, Loaded, TextPipeline, TextSources};
 use model_arch::{DecoderSpec, LayerAttention};
-use model_files::{Checkpoint, Format};
+use model_files::{Checkpoint, Format, PoolingMode, SentencePooling};
 
 use super::{
     batch::Sizes,
@@ -50,6 +51,7 @@ pub(crate) fn load_with_text(
     let files = Files::open(&request, progress)?;
     report(progress, LoadStage::Tokenizer, &files)?;
     let text = files.text()?;
+    let embedding = files.checkpoint.pooling().and_then(embedding);
     let model = files.load(&request, progress)?;
     let settings = EngineSettings {
         prefill_chunk: request.options.prefill_chunk.map_or_else(
@@ -63,6 +65,8 @@ pub(crate) fn load_with_text(
             |tokens| tokens as usize,
         ),
         max_concurrent: request.options.max_concurrent.unwrap_or(MAX_CONCURRENT),
+        prompt_cache_bytes: request.options.prompt_cache_bytes,
+        embedding,
         name: request.name,
         path: Some(request.path),
     };
@@ -70,6 +74,20 @@ pub(crate) fn load_with_text(
         model,
         text,
         settings,
+    })
+}
+
+/// How the model embeds texts, in the words of the core.
+fn embedding(files: SentencePooling) -> Option<EmbeddingSettings> {
+    let pooling = match files.mode {
+        PoolingMode::Cls => Pooling::First,
+        PoolingMode::Mean => Pooling::Mean,
+        PoolingMode::LastToken => Pooling::Last,
+        _ => return None,
+    };
+    Some(EmbeddingSettings {
+        pooling,
+        normalize: files.normalize,
     })
 }
 

@@ -2,12 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use engine_core::{Error, Field, Result, SequenceId};
+use engine_core::{Error, Field, Result, SequenceId, SequenceState};
 
 use super::{
+    batch::Sizes,
     batch_cache::{self, BatchCache, Member},
     exception::{Doing, MlxResult},
-    kv_cache::StepCache,
+    kv_cache::{StepCache, capacity_for},
+    state,
 };
 use crate::backend::NAME;
 
@@ -87,6 +89,19 @@ impl Sequence {
         }
     }
 
+    /// Views of its own caches' positions.
+    fn views(&self, id: SequenceId) -> MlxResult<Member> {
+        let layers = self
+            .own()
+            .iter()
+            .filter_map(|cache| cache.view(self.len).transpose())
+            .collect::<MlxResult<_>>()?;
+        Ok(Member {
+            sequence: id,
+            layers,
+        })
+    }
+
     /// Bytes of its own caches, room for further positions included.
     fn bytes(&self) -> u64 {
         self.own().iter().map(StepCache::bytes).sum()
@@ -156,6 +171,15 @@ impl Sequences {
             *self.get_mut(id)? = empty;
         } else {
             self.separate(id)?;
+            let room = self.get(id)?.capacity();
+            if 2 * capacity_for(len) <= room {
+                // A short beginning must not hold, nor copy when it goes on, what was behind it.
+                let mut kept = self.get(id)?.clone();
+                kept.len = len;
+                let views = kept.views(id).doing("cut a KV cache")?;
+                let caches = batch_cache::copied(&views).doing("cut a KV cache")?;
+                self.get_mut(id)?.replace_caches(caches);
+            }
             // What lies behind the length is written before it is read again.
             self.get_mut(id)?.len = len;
         }
@@ -260,16 +284,22 @@ impl Sequences {
         {
             return Ok(member);
         }
-        let layers = sequence
-            .caches()?
-            .iter()
-            .filter_map(|cache| cache.view(sequence.len).transpose())
-            .collect::<MlxResult<_>>()
-            .doing(operation)?;
-        Ok(Member {
-            sequence: id,
-            layers,
-        })
+        sequence.caches()?;
+        sequence.views(id).doing(operation)
+    }
+
+    /// A copy of a sequence's positions, to leave the model.
+    pub(super) fn export(&self, id: SequenceId) -> Result<SequenceState> {
+        state::export(&self.member(id)?, self.get(id)?.len)
+    }
+
+    /// Opens the sequence of an export.
+    pub(super) fn import(&mut self, state: &SequenceState, sizes: &Sizes) -> Result<SequenceId> {
+        let caches = state::import(state, sizes)?;
+        Ok(self.insert(Sequence {
+            len: state.len,
+            place: Place::Own(caches),
+        }))
     }
 
     fn leave_batch(&mut self, id: SequenceId) {
@@ -284,6 +314,13 @@ impl Sequences {
     pub(super) fn bytes(&self) -> u64 {
         let own: u64 = self.open.values().map(Sequence::bytes).sum();
         own + self.batch.as_ref().map_or(0, BatchCache::bytes)
+    }
+
+    /// Bytes of the caches of some sequences, their part of the batch included.
+    pub(super) fn bytes_of(&self, ids: &[SequenceId]) -> u64 {
+        let own = ids.iter().filter_map(|id| self.open.get(id));
+        let in_batch = self.batch.as_ref().map_or(0, |batch| batch.bytes_of(ids));
+        own.map(Sequence::bytes).sum::<u64>() + in_batch
     }
 
     fn insert(&mut self, sequence: Sequence) -> SequenceId {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod conformance;
+mod embeddings;
 mod forms;
 mod goldens;
 mod memory;

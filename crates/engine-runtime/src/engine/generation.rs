@@ -12,7 +12,7 @@ use super::{
     budget::Budget,
     events::EventSender,
 };
-use crate::Sampler;
+use crate::{Sampler, prompt_cache::Opened};
 
 /// What a generation waits for.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +41,16 @@ pub(super) struct Generation {
     budget: Option<Budget>,
     /// The model's own end-of-text tokens; empty if the request ignores them.
     end_tokens: Vec<TokenId>,
+    borders: Vec<usize>,
     context_length: usize,
     generated: usize,
+    /// Tokens of the prompt that the sequence had when it was opened.
+    cached: usize,
+    /// Every token that was chosen, the one that ended the answer included: what the sequence holds
+    /// behind the prompt.
+    chosen: Vec<TokenId>,
+    /// Whether a step of its sequence failed.
+    failed: bool,
     clock: Clock,
 }
 
@@ -64,6 +72,8 @@ pub(super) struct Prepared {
     pub(super) budget: Option<Budget>,
     pub(super) sampler: Sampler,
     pub(super) end_tokens: Vec<TokenId>,
+    /// Places in the prompt right behind a message: behind an end-of-text token.
+    pub(super) borders: Vec<usize>,
     pub(super) context_length: usize,
     pub(super) arrived: Instant,
 }
@@ -78,6 +88,7 @@ impl Generation {
             budget,
             sampler,
             end_tokens,
+            borders,
             context_length,
             arrived,
         } = prepared;
@@ -92,8 +103,12 @@ impl Generation {
             answer,
             budget,
             end_tokens,
+            borders,
             context_length,
             generated: 0,
+            cached: 0,
+            chosen: Vec::new(),
+            failed: false,
             clock: Clock {
                 arrived,
                 started: None,
@@ -101,6 +116,38 @@ impl Generation {
                 last_token: None,
             },
         }
+    }
+
+    /// Begins with a sequence that holds the first `cached` tokens of the prompt.
+    pub(super) fn begin(&mut self, Opened { sequence, cached }: Opened) {
+        self.sequence = Some(sequence);
+        self.cached = cached;
+        self.phase = Phase::Prefill { read: cached };
+    }
+
+    /// The first end of a message behind `read` and before `end`, or `end`.
+    pub(super) fn border_within(&self, read: usize, end: usize) -> usize {
+        let behind = self.borders.partition_point(|border| *border <= read);
+        self.borders
+            .get(behind)
+            .map_or(end, |border| end.min(*border))
+    }
+
+    /// Whether its sequence had a part of the prompt when it was opened.
+    pub(super) fn began_cached(&self) -> bool {
+        self.cached > 0
+    }
+
+    /// Whether a step of it failed, so that its sequence is not to be trusted.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// All that its sequence may hold: the prompt, and what was chosen after it.
+    pub(super) fn into_ledger(self) -> Vec<TokenId> {
+        let mut ledger = self.prompt;
+        ledger.extend(self.chosen);
+        ledger
     }
 
     /// Whether it needs nothing but the likeliest token of each step.
@@ -147,6 +194,7 @@ impl Generation {
     pub(super) fn accept(&mut self, token: TokenId) {
         let now = Instant::now();
         self.clock.first_token.get_or_insert(now);
+        self.chosen.push(token);
         if self.end_tokens.binary_search(&token).is_ok() {
             return self.finish(FinishReason::EndOfText(token), Piece::default());
         }
@@ -166,8 +214,10 @@ impl Generation {
         }
     }
 
-    /// Ends with an error.
+    /// Ends with an error, unless it has ended with its last token already. Its sequence is not
+    /// kept either way.
     pub(super) fn fail(&mut self, error: Error) {
+        self.failed = true;
         if !self.has_ended() {
             tracing::debug!(%error, "generation failed");
             self.events.send(Err(error));
@@ -220,6 +270,7 @@ impl Generation {
             finish,
             usage: Usage {
                 prompt_tokens: self.prompt.len(),
+                cached_prompt_tokens: self.cached,
                 generated_tokens: self.generated,
                 reasoning_tokens: self.answer.reasoning_tokens(),
             },
@@ -230,6 +281,7 @@ impl Generation {
         tracing::debug!(
             finish = summary.finish.name(),
             prompt_tokens = summary.usage.prompt_tokens,
+            cached_prompt_tokens = summary.usage.cached_prompt_tokens,
             generated_tokens = summary.usage.generated_tokens,
             queue = ?summary.timings.queue,
             prefill = ?summary.timings.prefill,

@@ -13,7 +13,7 @@ use engine_core::{Error, Model, Result};
 use crate::panic_message::panic_message;
 
 /// A model that is not called again after it has panicked.
-pub(super) struct Guarded<M> {
+pub(crate) struct Guarded<M> {
     model: M,
     backend: String,
     panicked: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct Guarded<M> {
 
 impl<M: Model> Guarded<M> {
     /// A model that marks its engine as unloaded, through `unloaded`, when it panics.
-    pub(super) fn new(model: M, backend: String, unloaded: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(model: M, backend: String, unloaded: Arc<AtomicBool>) -> Self {
         Self {
             model,
             backend,
@@ -32,7 +32,7 @@ impl<M: Model> Guarded<M> {
     }
 
     /// Calls the model. A panic becomes [`Error::Backend`], as does every call after it.
-    pub(super) fn call<T>(
+    pub(crate) fn call<T>(
         &mut self,
         operation: &str,
         work: impl FnOnce(&mut M) -> Result<T>,
@@ -50,7 +50,7 @@ impl<M: Model> Guarded<M> {
     }
 
     /// Whether the model has panicked.
-    pub(super) fn has_panicked(&self) -> bool {
+    pub(crate) fn has_panicked(&self) -> bool {
         self.panicked.is_some()
     }
 
@@ -60,7 +60,7 @@ impl<M: Model> Guarded<M> {
     }
 
     /// The backend's name.
-    pub(super) fn backend(&self) -> &str {
+    pub(crate) fn backend(&self) -> &str {
         &self.backend
     }
 

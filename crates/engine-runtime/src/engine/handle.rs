@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,12 +12,15 @@ use std::{
 };
 
 use engine_core::{
-    BoxFuture, Capabilities, Engine, EngineInfo, Error, Field, GenerationStream, MemoryReport,
-    Message, Prompt, Result, TokenId, ValidRequest,
+    BoxFuture, Capabilities, EmbeddingSettings, Embeddings, Engine, EngineInfo, Error, Field,
+    GenerationStream, MemoryReport, Message, Prompt, PromptCacheReport, Result, TokenId,
+    ValidRequest,
 };
 use futures_channel::oneshot;
 
-use super::{chat, command::Command, events::event_channel, prompts::Arrival};
+use super::{
+    chat, command::Command, embeddings::Embedder, events::event_channel, prompts::Arrival,
+};
 use crate::TextPipeline;
 
 /// An engine whose model lives on its own thread.
@@ -25,6 +29,7 @@ pub(super) struct Handle {
     pub(super) capabilities: Capabilities,
     pub(super) name: Arc<str>,
     pub(super) text: Arc<TextPipeline>,
+    pub(super) embedding: Option<EmbeddingSettings>,
     pub(super) arrivals: Sender<Arrival>,
     pub(super) commands: Sender<Command>,
     /// Set when the model is about to go.
@@ -114,12 +119,43 @@ impl Engine for Handle {
         }
     }
 
+    fn embed(&self, texts: Vec<String>) -> BoxFuture<Result<Embeddings>> {
+        let checked = self.check_loaded().and_then(|()| {
+            self.embedding.ok_or_else(|| Error::Unsupported {
+                backend: self.info.model.backend.name.clone(),
+                field: Field::Embeddings,
+            })
+        });
+        let settings = match checked {
+            Ok(settings) => settings,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let embedder = Embedder {
+            settings,
+            text: Arc::clone(&self.text),
+            commands: self.commands.clone(),
+            context_length: self.info.model.context_length,
+            model: self.info.name.clone(),
+        };
+        Box::pin(embedder.embed(texts))
+    }
+
     fn memory(&self) -> BoxFuture<Result<MemoryReport>> {
         self.ask(Command::Memory)
     }
 
     fn trim(&self) -> BoxFuture<Result<()>> {
         self.ask(Command::Trim)
+    }
+
+    fn save_prompt_cache(&self, path: &Path) -> BoxFuture<Result<PromptCacheReport>> {
+        let path = path.to_owned();
+        self.ask(|reply| Command::SavePrompts(path, reply))
+    }
+
+    fn load_prompt_cache(&self, path: &Path) -> BoxFuture<Result<PromptCacheReport>> {
+        let path = path.to_owned();
+        self.ask(|reply| Command::LoadPrompts(path, reply))
     }
 
     fn unload(&self) -> BoxFuture<Result<()>> {

@@ -4,6 +4,7 @@ mod answer;
 mod budget;
 mod chat;
 mod command;
+mod embeddings;
 mod events;
 mod generation;
 mod guarded;
@@ -15,8 +16,11 @@ mod steps;
 
 use std::path::PathBuf;
 
+use engine_core::EmbeddingSettings;
+
 use crate::TextPipeline;
 
+pub(crate) use guarded::Guarded;
 pub use spawn::spawn_engine;
 
 /// What a backend has made when a model is loaded.
@@ -41,4 +45,9 @@ pub struct EngineSettings {
     pub prefill_chunk: usize,
     /// Generations at the same time; further ones wait. 0 counts as 1.
     pub max_concurrent: u32,
+    /// The budget of the prompt cache, in bytes; 0 is none, and `None` the default:
+    /// [`LoadOptions::prompt_cache_bytes`](engine_core::LoadOptions::prompt_cache_bytes).
+    pub prompt_cache_bytes: Option<u64>,
+    /// How the model embeds texts; `None` if it is not made for that.
+    pub embedding: Option<EmbeddingSettings>,
 }

@@ -101,12 +101,20 @@ fn prepare(
         } else {
             text.eos_tokens().to_vec()
         },
+        borders: borders(&prompt, text.eos_tokens()),
         context_length: model.context_length,
         arrived,
         prompt,
         params,
         ignored,
     })
+}
+
+/// Where messages end, as far as their template ends them as the model does.
+fn borders(prompt: &[TokenId], end_tokens: &[TokenId]) -> Vec<usize> {
+    (1..prompt.len())
+        .filter(|border| end_tokens.contains(&prompt[border - 1]))
+        .collect()
 }
 
 fn tokens(prompt: Prompt, text: &TextPipeline) -> Result<Vec<TokenId>> {

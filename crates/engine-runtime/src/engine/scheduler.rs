@@ -5,14 +5,15 @@ use std::{
     sync::mpsc::{Receiver, TryRecvError},
 };
 
-use engine_core::{Logits, Model, SequenceId};
+use engine_core::{Logits, MemoryReport, Model, Result, TokenId};
 use futures_channel::oneshot;
 
 use super::{
-    command::Command,
+    command::{Command, EmbedCommand},
     generation::{Generation, Phase},
     guarded::Guarded,
 };
+use crate::prompt_cache::{self, PromptCache};
 
 /// Runs generations on one model.
 ///
@@ -21,6 +22,7 @@ use super::{
 /// gone are ended, so both wait for one round at most.
 pub(super) struct Scheduler<M> {
     pub(super) model: Guarded<M>,
+    pub(super) cache: PromptCache,
     pub(super) running: Vec<Generation>,
     pub(super) logits: Logits,
     pub(super) prefill_chunk: usize,
@@ -35,12 +37,14 @@ pub(super) type Farewells = Vec<oneshot::Sender<()>>;
 impl<M: Model> Scheduler<M> {
     pub(super) fn new(
         model: Guarded<M>,
+        cache: PromptCache,
         on_device: bool,
         prefill_chunk: usize,
         max_concurrent: u32,
     ) -> Self {
         Self {
             model,
+            cache,
             running: Vec::new(),
             logits: Logits::new(),
             prefill_chunk: prefill_chunk.max(1),
@@ -90,12 +94,21 @@ impl<M: Model> Scheduler<M> {
             };
             match command {
                 Command::Generate(generation) => self.waiting.push_back(*generation),
+                Command::Embed(command) => self.embed(command),
                 Command::Memory(reply) => {
-                    let report = self.model.call("report memory", |model| Ok(model.memory()));
-                    let _ = reply.send(report);
+                    let _ = reply.send(self.memory());
                 }
                 Command::Trim(reply) => {
+                    self.cache.clear(&mut self.model);
                     let _ = reply.send(self.model.call("give back memory", Model::trim));
+                }
+                Command::SavePrompts(path, reply) => {
+                    let saved = prompt_cache::save(&self.cache, &mut self.model, &path);
+                    let _ = reply.send(saved);
+                }
+                Command::LoadPrompts(path, reply) => {
+                    let loaded = prompt_cache::load(&mut self.cache, &mut self.model, &path);
+                    let _ = reply.send(loaded);
                 }
                 Command::Unload(farewell) => {
                     farewells.extend(farewell);
@@ -131,9 +144,9 @@ impl<M: Model> Scheduler<M> {
             if generation.events.is_closed() {
                 continue;
             }
-            match self.model.call("open a sequence", Model::open) {
-                Ok(sequence) => {
-                    generation.sequence = Some(sequence);
+            match self.cache.open_for(&mut self.model, &generation.prompt) {
+                Ok(opened) => {
+                    generation.begin(opened);
                     self.running.push(generation);
                 }
                 Err(error) => generation.fail(error),
@@ -151,18 +164,54 @@ impl<M: Model> Scheduler<M> {
         }
     }
 
-    /// Frees the sequences of generations that have ended.
+    /// Takes the sequences of generations that have ended into the cache, or frees them.
     fn close_ended(&mut self) {
-        let model = &mut self.model;
-        self.running.retain(|generation| {
-            if !generation.has_ended() {
-                return true;
+        for generation in self
+            .running
+            .extract_if(.., |generation| generation.has_ended())
+        {
+            let Some(sequence) = generation.sequence else {
+                continue;
+            };
+            if generation.has_failed() {
+                prompt_cache::close(&mut self.model, sequence);
+                if generation.began_cached() {
+                    self.cache.forget(&mut self.model, &generation.prompt);
+                }
+            } else {
+                let tokens = generation.into_ledger();
+                self.cache.keep(&mut self.model, tokens, sequence);
             }
-            if let Some(sequence) = generation.sequence {
-                close(model, sequence);
-            }
-            false
+        }
+    }
+
+    /// Embeds texts, unless nobody waits for them any more.
+    fn embed(&mut self, command: EmbedCommand) {
+        let EmbedCommand {
+            texts,
+            pooling,
+            reply,
+        } = command;
+        if reply.is_canceled() {
+            return;
+        }
+        let texts: Vec<&[TokenId]> = texts.iter().map(Vec::as_slice).collect();
+        let vectors = self.cache.with_room(&mut self.model, |model| {
+            model.call("embed texts", |model| model.embed(&texts, pooling))
         });
+        let _ = reply.send(vectors);
+    }
+
+    /// What the model holds, and how much of it is cached prompts.
+    fn memory(&mut self) -> Result<MemoryReport> {
+        let mut report = self
+            .model
+            .call("report memory", |model| Ok(model.memory()))?;
+        let held = self.cache.held(&mut self.model);
+        report.prompt_cache_bytes = held.bytes;
+        report.cached_prompts = held.prompts;
+        report.sequences = report.sequences.saturating_sub(held.prompts);
+        Ok(report)
     }
 
     /// Tells everyone that the model has panicked.
@@ -170,11 +219,5 @@ impl<M: Model> Scheduler<M> {
         for mut generation in self.running.drain(..).chain(self.waiting.drain(..)) {
             generation.fail(self.model.panic_error("run the model"));
         }
-    }
-}
-
-fn close<M: Model>(model: &mut Guarded<M>, sequence: SequenceId) {
-    if let Err(error) = model.call("close a sequence", |model| model.close(sequence)) {
-        tracing::warn!(%error, sequence = sequence.get(), "closing a sequence failed");
     }
 }

@@ -23,7 +23,10 @@ use super::{
     Loaded, chat::chat_fields, command::Command, guarded::Guarded, handle::Handle,
     prompts::prepare_all, scheduler::Scheduler,
 };
-use crate::panic_message::panic_message;
+use crate::{
+    panic_message::panic_message,
+    prompt_cache::{PromptCache, default_budget},
+};
 
 type Reply = oneshot::Sender<Result<Arc<dyn Engine>>>;
 
@@ -148,6 +151,10 @@ fn assemble<M: Model>(loaded: Loaded<M>, begun: Instant) -> Result<Parts<M>> {
     } = loaded;
     let model_info = model.info().clone();
     let on_device = model.chooses_on_device();
+    let budget = settings
+        .prompt_cache_bytes
+        .unwrap_or_else(|| default_budget(model_info.weight_bytes));
+    let cache = PromptCache::new(budget, model.can_truncate());
     let text = Arc::new(text);
     let unloaded = Arc::new(AtomicBool::new(false));
     let (commands, receiver) = mpsc::channel();
@@ -166,13 +173,15 @@ fn assemble<M: Model>(loaded: Loaded<M>, begun: Instant) -> Result<Parts<M>> {
     let capabilities = Capabilities::default()
         .with_fields(fields)
         .with_concurrent_generations(settings.max_concurrent.max(1))
-        .with_simulated(model_info.backend.simulated);
+        .with_simulated(model_info.backend.simulated)
+        .with_embeddings(settings.embedding.is_some());
     let scheduler = Scheduler::new(
         Guarded::new(
             model,
             model_info.backend.name.clone(),
             Arc::clone(&unloaded),
         ),
+        cache,
         on_device,
         settings.prefill_chunk,
         settings.max_concurrent,
@@ -187,6 +196,7 @@ fn assemble<M: Model>(loaded: Loaded<M>, begun: Instant) -> Result<Parts<M>> {
         },
         capabilities,
         text,
+        embedding: settings.embedding,
         arrivals,
         commands,
         unloaded,

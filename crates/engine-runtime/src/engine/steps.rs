@@ -9,6 +9,7 @@ use super::{
     guarded::Guarded,
     scheduler::Scheduler,
 };
+use crate::prompt_cache::PromptCache;
 
 impl<M: Model> Scheduler<M> {
     /// Reads one piece of the prompt of every generation that is not through with it.
@@ -21,14 +22,18 @@ impl<M: Model> Scheduler<M> {
                 continue;
             };
             generation.start();
-            let end = (read + self.prefill_chunk).min(generation.prompt.len());
+            let mut end = (read + self.prefill_chunk).min(generation.prompt.len());
+            let checkpoints = self.cache.needs_checkpoints();
+            if checkpoints {
+                end = generation.border_within(read, end);
+            }
             let last = end == generation.prompt.len();
             let outcome = if last && self.on_device && generation.is_plain_greedy() {
                 let run = DeviceRun {
                     sequence,
                     input: DeviceInput::Tokens(&generation.prompt[read..end]),
                 };
-                step_greedy(&mut self.model, &[run]).map(|chosen| {
+                step_greedy(&mut self.model, &mut self.cache, &[run]).map(|chosen| {
                     generation.report_prefill(end);
                     generation.phase = Phase::Device { chosen: chosen[0] };
                 })
@@ -42,12 +47,16 @@ impl<M: Model> Scheduler<M> {
                         LogitsWanted::None
                     },
                 };
-                forward(&mut self.model, &[run], &mut self.logits).and_then(|()| {
+                forward(&mut self.model, &mut self.cache, &[run], &mut self.logits).and_then(|()| {
                     generation.report_prefill(end);
                     if last {
                         choose(generation, &self.logits, 0, self.model.backend())
                     } else {
                         generation.phase = Phase::Prefill { read: end };
+                        if checkpoints {
+                            let read = &generation.prompt[..end];
+                            self.cache.keep_checkpoint(&mut self.model, read, sequence);
+                        }
                         Ok(())
                     }
                 })
@@ -81,7 +90,7 @@ impl<M: Model> Scheduler<M> {
         if runs.is_empty() {
             return;
         }
-        match forward(&mut self.model, &runs, &mut self.logits) {
+        match forward(&mut self.model, &mut self.cache, &runs, &mut self.logits) {
             Ok(()) => indices
                 .enumerate()
                 .for_each(|(run, index)| self.choose(index, run)),
@@ -90,7 +99,7 @@ impl<M: Model> Scheduler<M> {
             // those at fault fail.
             Err(_) => {
                 for (index, run) in indices.zip(&runs) {
-                    match forward(&mut self.model, &[*run], &mut self.logits) {
+                    match forward(&mut self.model, &mut self.cache, &[*run], &mut self.logits) {
                         Ok(()) => self.choose(index, 0),
                         Err(error) => self.running[index].fail(error),
                     }
@@ -141,15 +150,13 @@ impl<M: Model> Scheduler<M> {
         }
         let batch: Vec<_> = runs.iter().map(|(_, run)| *run).collect();
         let indices = runs.iter().map(|(index, _)| *index);
-        match step_greedy(&mut self.model, &batch) {
+        match step_greedy(&mut self.model, &mut self.cache, &batch) {
             Ok(tokens) => indices.zip(tokens.into_iter().map(Ok)).collect(),
             Err(error) if batch.len() == 1 => indices.zip([Err(error)]).collect(),
             Err(_) => indices
-                .zip(
-                    batch
-                        .iter()
-                        .map(|run| step_greedy(&mut self.model, &[*run]).map(|tokens| tokens[0])),
-                )
+                .zip(batch.iter().map(|run| {
+                    step_greedy(&mut self.model, &mut self.cache, &[*run]).map(|tokens| tokens[0])
+                }))
                 .collect(),
         }
     }
@@ -195,16 +202,26 @@ fn choose(generation: &mut Generation, logits: &Logits, run: usize, backend: &st
     Ok(())
 }
 
-fn forward<M: Model>(model: &mut Guarded<M>, runs: &[Run<'_>], logits: &mut Logits) -> Result<()> {
-    model.call("evaluate a step", |model| model.forward(runs, logits))
+fn forward<M: Model>(
+    model: &mut Guarded<M>,
+    cache: &mut PromptCache,
+    runs: &[Run<'_>],
+    logits: &mut Logits,
+) -> Result<()> {
+    cache.with_room(model, |model| {
+        model.call("evaluate a step", |model| model.forward(runs, logits))
+    })
 }
 
 /// Starts a step on the device; as many tokens as runs.
 fn step_greedy<M: Model>(
     model: &mut Guarded<M>,
+    cache: &mut PromptCache,
     runs: &[DeviceRun<'_>],
 ) -> Result<Vec<DeviceToken>> {
-    let tokens = model.call("start a step", |model| model.step_greedy(runs))?;
+    let tokens = cache.with_room(model, |model| {
+        model.call("start a step", |model| model.step_greedy(runs))
+    })?;
     if tokens.len() != runs.len() {
         return Err(Error::backend(
             model.backend(),

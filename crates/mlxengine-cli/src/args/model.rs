@@ -44,6 +44,11 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_enum, default_value_t = Kv::Auto)]
     kv_type: Kv,
 
+    /// The most memory for earlier prompts and answers, in MiB; 0 keeps none [default: a quarter
+    /// of the weights, at least 512]
+    #[arg(long, value_name = "MIB")]
+    prompt_cache: Option<u32>,
+
     /// The mock's answer; with --backend mock only
     #[arg(long, value_name = "TEXT")]
     pub(crate) mock_reply: Option<String>,
@@ -66,6 +71,7 @@ impl ModelArgs {
             context_length: self.context,
             threads: self.threads,
             kv_type: self.kv_type.into(),
+            prompt_cache_bytes: self.prompt_cache.map(|mib| u64::from(mib) << 20),
             ..LoadOptions::default()
         }
     }

@@ -14,8 +14,11 @@ fn chat(reply: &str, arguments: &[&str], lines: &str) -> Finished {
     finished(command)
 }
 
+/// The messages of a saved chat.
 fn saved(path: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    let mut chat: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(chat["version"], 1);
+    chat["messages"].take()
 }
 
 fn turn(question: &str, answer: &str) -> [Value; 2] {
@@ -134,4 +137,74 @@ fn a_chat_cannot_be_saved_where_nothing_can_be_written() {
         1,
         &["error: can't write /no/such/folder/chat.json", "hint:"],
     );
+}
+
+#[test]
+fn an_answer_is_given_again_edited_and_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.json");
+    let save = format!("/save {}\n", path.display());
+    let run = chat("Yes.", &[], &format!("One?\n/again\n/edit Two?\n{save}"));
+    assert_eq!(run.stdout, "Yes.\nYes.\nYes.\n", "{run:?}");
+    assert_eq!(saved(&path), Value::Array(turn("Two?", "Yes.").to_vec()));
+    let run = chat("Yes.", &[], &format!("One?\nTwo?\n/back\n{save}"));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(saved(&path), Value::Array(turn("One?", "Yes.").to_vec()));
+}
+
+#[test]
+fn nothing_can_be_taken_back_from_an_empty_chat() {
+    let run = chat("Yes.", &[], "/back\n");
+    run.refused(
+        2,
+        &["there is no message to answer", "hint: send a message"],
+    );
+}
+
+#[test]
+fn another_chat_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.json");
+    let path_text = path.display();
+    chat("Yes.", &[], &format!("One?\n/save {path_text}\n"));
+    let lines = format!("Two?\n/load {path_text}\nThree?\n/save {path_text}\n");
+    let run = chat("No.", &[], &lines);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let expected = [turn("One?", "Yes."), turn("Three?", "No.")].concat();
+    assert_eq!(saved(&path), Value::Array(expected));
+    // An array of messages is a chat as well.
+    std::fs::write(&path, json!(turn("One?", "Yes.")).to_string()).unwrap();
+    let run = chat("No.", &[], &format!("/load {path_text}\n/again\n"));
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (Some(0), "No.\n"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn a_chat_is_written_down_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.md");
+    let run = chat("Yes.", &[], &format!("One?\n/export {}\n", path.display()));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, "## User\n\nOne?\n\n## Assistant\n\nYes.\n");
+}
+
+#[test]
+fn a_full_context_drops_the_oldest_turns_where_that_is_asked_for() {
+    let line = "one two three four five six seven eight nine ten\n";
+    let lines = line.repeat(12);
+    let arguments = ["--context", "150", "--max-tokens", "20"];
+    let refused = chat("Yes.", &arguments, &lines);
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    let run = chat(
+        "Yes.",
+        &[&arguments[..], &["--drop-oldest"]].concat(),
+        &lines,
+    );
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.stdout, "Yes.\n".repeat(12));
+    assert!(run.stderr.contains("the context is full"), "{run:?}");
 }

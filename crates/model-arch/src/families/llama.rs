@@ -64,7 +64,8 @@ pub(super) fn read_with_context(
     )
 }
 
-/// `layer_types`, with which alone mlx-lm applies `sliding_window`.
+/// `layer_types`, without which a `sliding_window` of Llama means nothing in mlx-lm and in
+/// transformers.
 fn layer_attention(config: &Config<'_>) -> Result<Option<Vec<LayerAttention>>, ArchError> {
     let Some(value) = config.get("layer_types") else {
         return Ok(None);

@@ -122,6 +122,25 @@ fn window(config: &Config<'_>, context_length: u32) -> Result<Option<u32>, ArchE
         .filter(|window| *window < context_length))
 }
 
+/// A window in the layers from `first` on, and none before; `None` without a window.
+fn window_from(
+    config: &Config<'_>,
+    window: Option<u32>,
+    first: u32,
+) -> Result<Option<Vec<LayerAttention>>, ArchError> {
+    let Some(window) = window else {
+        return Ok(None);
+    };
+    let layers = (0..layers(config)?).map(|layer| {
+        if layer < first {
+            LayerAttention::Full
+        } else {
+            LayerAttention::Sliding { window }
+        }
+    });
+    Ok(Some(layers.collect()))
+}
+
 /// Reads what all families have, and joins it with the rest.
 fn dense(config: &Config<'_>, traits: Traits) -> Result<DecoderSpec, ArchError> {
     let heads = heads(config)?;

@@ -1,6 +1,8 @@
 //! Qwen 3, dense: normalised queries and keys, no biases.
 
-use super::{Biases, Traits, context_length, dense, kv_heads, own_head_dim, qwen2::ignored_window};
+use super::{
+    Biases, Traits, context_length, dense, kv_heads, own_head_dim, qwen2::layers_with_window,
+};
 use crate::{ArchError, DecoderSpec, RopeSpec, config::Config};
 
 pub(super) fn read(config: &Config<'_>) -> Result<DecoderSpec, ArchError> {
@@ -22,8 +24,8 @@ pub(super) fn read(config: &Config<'_>) -> Result<DecoderSpec, ArchError> {
             tie_embeddings: config
                 .optional_flag("tie_word_embeddings")?
                 .ok_or_else(|| config.missing("tie_word_embeddings"))?,
-            layer_attention: None,
-            ignored_sliding_window: ignored_window(config, context_length)?,
+            layer_attention: layers_with_window(config, context_length)?,
+            ignored_sliding_window: None,
         },
     )
 }

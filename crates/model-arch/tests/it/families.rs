@@ -291,40 +291,51 @@ fn layer_types_say_which_layers_look_through_the_window() {
 }
 
 #[test]
-fn a_window_that_mlx_lm_does_not_apply_is_noted() {
-    for (family, changes) in [
-        ("mistral", json!({ "sliding_window": 1024 })),
+fn a_window_is_applied_where_the_family_has_one() {
+    use LayerAttention::{Full, Sliding};
+    let window = Sliding { window: 1024 };
+    for (family, changes, expected) in [
+        (
+            "mistral",
+            json!({ "sliding_window": 1024 }),
+            [window, window],
+        ),
         (
             "qwen2",
-            json!({ "sliding_window": 1024, "use_sliding_window": true }),
+            json!({ "sliding_window": 1024, "use_sliding_window": true, "max_window_layers": 1 }),
+            [Full, window],
         ),
         (
             "qwen3",
+            json!({ "sliding_window": 1024, "use_sliding_window": true, "max_window_layers": 0 }),
+            [window, window],
+        ),
+        // transformers' default is layer 28.
+        (
+            "qwen2",
             json!({ "sliding_window": 1024, "use_sliding_window": true }),
+            [Full, Full],
+        ),
+        // As long as the context, or not asked for.
+        ("mistral", json!({ "sliding_window": 4096 }), [Full, Full]),
+        ("mistral", json!({ "sliding_window": null }), [Full, Full]),
+        (
+            "qwen2",
+            json!({ "sliding_window": 1024, "use_sliding_window": false, "max_window_layers": 0 }),
+            [Full, Full],
         ),
     ] {
-        let spec = spec(family, changes);
-        assert_eq!(spec.layer_attention, [LayerAttention::Full; 2], "{family}");
-        assert_eq!(spec.ignored_sliding_window, Some(1024), "{family}");
+        let spec = spec(family, changes.clone());
+        assert_eq!(spec.layer_attention, expected, "{family} {changes}");
+        assert_eq!(spec.ignored_sliding_window, None, "{family} {changes}");
     }
 }
 
 #[test]
-fn a_window_without_effect_is_not_noted() {
-    for (family, changes) in [
-        ("mistral", json!({ "sliding_window": 4096 })),
-        ("mistral", json!({ "sliding_window": null })),
-        (
-            "qwen2",
-            json!({ "sliding_window": 1024, "use_sliding_window": false }),
-        ),
-    ] {
-        assert_eq!(
-            spec(family, changes).ignored_sliding_window,
-            None,
-            "{family}"
-        );
-    }
+fn a_window_that_llama_does_not_know_is_noted() {
+    let spec = spec("llama", json!({ "sliding_window": 1024 }));
+    assert_eq!(spec.layer_attention, [LayerAttention::Full; 2]);
+    assert_eq!(spec.ignored_sliding_window, Some(1024));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod gguf_format;
 mod gguf_rope;
 mod gguf_view;
 mod hostile;
+mod pooling;
 mod reference_blocks;
 mod tokenizer;
 mod weights;

@@ -1,0 +1,75 @@
+//! Sequences outside of the model: each layer's pages, one behind the other.
+
+use std::sync::Arc;
+
+use engine_core::{Error, Result, SequenceState, StateTensor};
+
+use crate::{
+    cache::{Page, PageShape},
+    kernels::PAGE,
+    sequences::Sequence,
+};
+
+/// A copy of a sequence's pages.
+pub(crate) fn export(sequence: &Sequence, shape: PageShape) -> SequenceState {
+    let mut tensors = Vec::new();
+    for (layer, pages) in sequence.layers.iter().enumerate() {
+        for (index, (name, dtype, dimensions)) in shape.arrays().into_iter().enumerate() {
+            let data = pages
+                .iter()
+                .filter_map(|page| page.bytes().get(index).copied());
+            tensors.push(StateTensor {
+                name: tensor_name(layer, name),
+                dtype,
+                shape: [vec![pages.len()], dimensions].concat(),
+                data: data.flatten().copied().collect(),
+            });
+        }
+    }
+    SequenceState {
+        len: sequence.len,
+        tensors,
+    }
+}
+
+/// The sequence of an export.
+///
+/// # Errors
+/// [`Error::InvalidState`] if it does not fit the model; [`Error::OutOfMemory`].
+pub(crate) fn import(state: &SequenceState, layers: usize, shape: PageShape) -> Result<Sequence> {
+    let count = state.len.div_ceil(PAGE);
+    let mut sequence = Sequence {
+        len: state.len,
+        layers: Vec::with_capacity(layers),
+    };
+    for layer in 0..layers {
+        let arrays = shape
+            .arrays()
+            .into_iter()
+            .map(|(name, dtype, dimensions)| {
+                let name = tensor_name(layer, name);
+                let dimensions = [vec![count], dimensions].concat();
+                state
+                    .tensor(&name, dtype, &dimensions)
+                    .ok_or_else(|| Error::InvalidState {
+                        reason: format!("its {name} do not fit the model and its KV cache"),
+                    })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut pages = Vec::with_capacity(count);
+        for number in 0..count {
+            let mut page = Page::new(shape)?;
+            for (to, from) in page.bytes_mut().into_iter().zip(&arrays) {
+                let first = number * to.len();
+                to.copy_from_slice(&from.data[first..first + to.len()]);
+            }
+            pages.push(Arc::new(page));
+        }
+        sequence.layers.push(pages);
+    }
+    Ok(sequence)
+}
+
+fn tensor_name(layer: usize, name: &str) -> String {
+    format!("layers.{layer}.{name}")
+}
