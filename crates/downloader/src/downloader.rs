@@ -61,6 +61,7 @@ impl Downloader {
                 cache,
                 client,
                 connections: Semaphore::new(options.connections),
+                buffers: transfer::Buffers::default(),
                 options,
             }),
         })

@@ -41,6 +41,17 @@ pub enum Error {
         after: Duration,
     },
 
+    /// Far less came than before, so that another connection was to be tried.
+    #[error("{url} sent only {bytes_per_second} bytes a second of {path}")]
+    TooSlow {
+        /// The file.
+        path: FilePath,
+        /// The server.
+        url: RedactedUrl,
+        /// How little came.
+        bytes_per_second: u64,
+    },
+
     /// The server refused.
     #[error("{url} answered {status} for {path}")]
     Status {
@@ -203,13 +214,18 @@ fn room(needed: Option<u64>, available: Option<u64>) -> String {
 }
 
 impl Error {
+    /// Whether a file or folder is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// What the reader can do about it, as one sentence.
     pub fn suggestion(&self) -> Cow<'static, str> {
         match self {
             Self::Network { .. } => {
                 "check the network (and the proxy, if there is one) and run it again: it goes on where it stopped".into()
             }
-            Self::Stalled { .. } => {
+            Self::Stalled { .. } | Self::TooSlow { .. } => {
                 "run it again: it goes on where it stopped; if it repeats, try later or another network".into()
             }
             Self::Status { status, .. } => match status {
@@ -260,6 +276,7 @@ impl Error {
         match self {
             Self::Network { .. }
             | Self::Stalled { .. }
+            | Self::TooSlow { .. }
             | Self::Changed { .. }
             | Self::SizeMismatch { .. }
             | Self::DigestMismatch { .. }

@@ -142,6 +142,12 @@ async fn work(run: &Run, plan: &Plan) -> Result<Snapshot, Error> {
         // A cache that can't be written still answers with what it has.
         if !complete {
             made.create(&planned.commit)?;
+            if let Some(listing) = &planned.listing
+                && let Err(error) = made.write_listing(&planned.commit, listing)
+            {
+                // Nothing that is needed: without it other clients ask the Hub again.
+                tracing::debug!(%error, "no note of the commit's files");
+            }
         }
         Ok(complete)
     })

@@ -23,9 +23,11 @@ pub(crate) struct Options {
     pub(crate) longest_delay: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) stall_timeout: Duration,
+    pub(crate) slow_window: Duration,
     pub(crate) lock_patience: Duration,
     pub(crate) reserve: u64,
     pub(crate) symlinks: bool,
+    pub(crate) durable: bool,
     pub(crate) proxies: bool,
     pub(crate) user_agent: String,
 }
@@ -44,9 +46,11 @@ impl DownloaderBuilder {
                 longest_delay: Duration::from_secs(30),
                 connect_timeout: Duration::from_secs(10),
                 stall_timeout: Duration::from_secs(30),
+                slow_window: Duration::from_secs(15),
                 lock_patience: Duration::from_mins(2),
                 reserve: 16 << 20,
                 symlinks: true,
+                durable: true,
                 proxies: true,
                 user_agent: concat!("mlxengine-downloader/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
@@ -118,6 +122,17 @@ impl DownloaderBuilder {
         self
     }
 
+    /// How long a connection may bring less than a tenth of what is usual for its file before another
+    /// one takes its place; 15 seconds unless set.
+    ///
+    /// Before anything is usual, 1 KiB a second is too little. Each time only half as much is
+    /// expected from then on.
+    #[must_use]
+    pub fn slow_window(mut self, window: Duration) -> Self {
+        self.options.slow_window = window;
+        self
+    }
+
     /// How long another process that holds a file's lock may make no progress; 2 minutes unless set.
     ///
     /// After that the file is fetched without the lock, into a partial file of its own.
@@ -134,10 +149,25 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Whether snapshots link to blobs; `true` unless set. Copies are made without, and where links fail.
+    /// Whether snapshots link to blobs symbolically; `true` unless set.
+    ///
+    /// Without, and where such links fail, a file has two names; and where that fails too, a new one
+    /// is moved into the snapshot.
     #[must_use]
     pub fn symlinks(mut self, symlinks: bool) -> Self {
         self.options.symlinks = symlinks;
+        self
+    }
+
+    /// Whether a file lies on the disk, and not only in the operating system's memory, before it gets
+    /// its final name; `true` unless set.
+    ///
+    /// Without, the end of a download comes sooner. A process that is killed does no harm in either
+    /// case. But if the power fails within the next seconds, a file of the right size may hold wrong
+    /// bytes, which [`Cache::verify`](crate::Cache::verify) finds and nobody notices before.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.options.durable = durable;
         self
     }
 
@@ -174,7 +204,13 @@ impl DownloaderBuilder {
         if options.first_delay > options.longest_delay {
             return invalid("delays", "the first must not be longer than the longest");
         }
-        if options.stall_timeout.is_zero() || options.connect_timeout.is_zero() {
+        if [
+            options.stall_timeout,
+            options.connect_timeout,
+            options.slow_window,
+        ]
+        .contains(&Duration::ZERO)
+        {
             return invalid("timeouts", "they have to be longer than nothing");
         }
         Downloader::with_options(&self.cache, self.options)

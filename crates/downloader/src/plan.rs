@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::{BlobName, Commit, Digest, FilePath, RefName, RepoFolder, Source};
+use crate::{BlobName, Commit, Digest, FilePath, Listing, RefName, RepoFolder, Source};
 
 /// One file of a plan.
 #[derive(Debug, Clone)]
@@ -66,6 +66,7 @@ pub struct Plan {
     pub(crate) repo: RepoFolder,
     pub(crate) commit: Commit,
     pub(crate) refs: Vec<RefName>,
+    pub(crate) listing: Option<Listing>,
     pub(crate) files: Vec<PlannedFile>,
 }
 
@@ -122,6 +123,7 @@ impl Plan {
             repo,
             commit,
             refs: Vec::new(),
+            listing: None,
             files,
         })
     }
@@ -130,6 +132,14 @@ impl Plan {
     #[must_use]
     pub fn with_ref(mut self, name: RefName) -> Self {
         self.refs.push(name);
+        self
+    }
+
+    /// Says what else the commit has. The cache notes it where Python's client looks for it, so
+    /// that either can tell offline whether a file is missing or does not exist.
+    #[must_use]
+    pub fn with_listing(mut self, listing: Listing) -> Self {
+        self.listing = Some(listing);
         self
     }
 

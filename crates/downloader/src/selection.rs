@@ -5,13 +5,17 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use crate::{Error, FilePath};
 
 /// What a model needs to run: weights, configurations, tokenizer, templates.
-const MODEL_FILES: [&str; 6] = [
+const MODEL_FILES: [&str; 9] = [
     "*.safetensors",
     "*.json",
     "*.jinja",
     "*.txt",
     "*.tiktoken",
     "tokenizer.model",
+    // Nothing here reads these, but mlx-lm takes no snapshot for complete without them.
+    "tiktoken.model",
+    "*.jsonl",
+    "*.py",
 ];
 
 /// Weights again, in the form of the original release.

@@ -5,9 +5,10 @@ use std::ops::Range;
 /// Logits of one batch: rows of `vocab_size` numbers, grouped by run.
 ///
 /// Reused from step to step, so that a step allocates nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Logits {
     vocab_size: usize,
+    /// What lies behind the last run is left from earlier steps.
     data: Vec<f32>,
     runs: Vec<Range<usize>>,
 }
@@ -21,8 +22,12 @@ impl Logits {
     /// Forgets all rows; the next ones have `vocab_size` numbers.
     pub fn reset(&mut self, vocab_size: usize) {
         self.vocab_size = vocab_size;
-        self.data.clear();
         self.runs.clear();
+    }
+
+    /// Numbers in use.
+    fn len(&self) -> usize {
+        self.runs.last().map_or(0, |run| run.end)
     }
 
     /// Adds the rows of the next run, none included.
@@ -36,9 +41,24 @@ impl Logits {
             rows.len(),
             self.vocab_size
         );
-        let start = self.data.len();
-        self.data.extend_from_slice(rows);
-        self.runs.push(start..self.data.len());
+        let count = rows.len() / self.vocab_size;
+        self.add_runs([count]).copy_from_slice(rows);
+    }
+
+    /// Adds runs of so many rows each and gives all their numbers, `[rows, vocab_size]`, to be
+    /// written in place. Until then they are any.
+    pub fn add_runs(&mut self, counts: impl IntoIterator<Item = usize>) -> &mut [f32] {
+        let start = self.len();
+        let mut end = start;
+        for count in counts {
+            let next = end + count * self.vocab_size;
+            self.runs.push(end..next);
+            end = next;
+        }
+        if self.data.len() < end {
+            self.data.resize(end, 0.0);
+        }
+        &mut self.data[start..end]
     }
 
     /// The number of runs.
@@ -55,5 +75,13 @@ impl Logits {
     /// The last row of a run.
     pub fn last(&self, run: usize) -> Option<&[f32]> {
         self.rows(run).next_back()
+    }
+}
+
+impl PartialEq for Logits {
+    fn eq(&self, other: &Self) -> bool {
+        self.vocab_size == other.vocab_size
+            && self.runs == other.runs
+            && self.data[..self.len()] == other.data[..other.len()]
     }
 }

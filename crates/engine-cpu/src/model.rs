@@ -4,7 +4,7 @@ use engine_core::{Logits, MemoryReport, Model, ModelInfo, Result, Run, SequenceI
 
 use crate::{
     batch::{check, wanted_rows},
-    decoder::{Decoder, Machine, Part, Rows, WantedRow, Workspace},
+    decoder::{Decoder, Machine, Part, Rows, Workspace},
     kernels::Kernels,
     parallel::Pool,
     sequences::{Sequence, Sequences},
@@ -27,8 +27,6 @@ pub struct CpuModel {
     kernels: &'static dyn Kernels,
     pool: Pool,
     workspace: Workspace,
-    /// The wanted logits of each run, kept for their memory.
-    rows: Vec<Vec<f32>>,
 }
 
 /// What loading found out.
@@ -65,7 +63,6 @@ impl CpuModel {
             sequences,
             kernels,
             workspace: Workspace::new(pool.threads()),
-            rows: Vec::new(),
             pool,
         }
     }
@@ -110,15 +107,14 @@ impl CpuModel {
         }
     }
 
-    /// Computes the batch, [`MOST_ROWS`] rows at a time. The wanted logits go to `self.rows`.
-    fn compute(&mut self, active: &mut [Active<'_>]) {
-        self.rows.resize_with(active.len(), Vec::new);
-        self.rows.iter_mut().for_each(Vec::clear);
+    /// Computes the batch, [`MOST_ROWS`] rows at a time, and writes the wanted logits one behind
+    /// the other.
+    fn compute(&mut self, active: &mut [Active<'_>], mut logits: &mut [f32]) {
         loop {
             let mut tokens: Vec<TokenId> = Vec::new();
             let mut parts = Vec::new();
             let mut wanted = Vec::new();
-            for (run, active) in active.iter_mut().enumerate() {
+            for active in &mut *active {
                 let left = &active.run.tokens[active.done..];
                 let count = left.len().min(MOST_ROWS - tokens.len());
                 if count == 0 {
@@ -133,10 +129,7 @@ impl CpuModel {
                 active.done += count;
                 let not_wanted = active.run.tokens.len() - wanted_rows(&active.run);
                 let first_wanted = not_wanted.saturating_sub(active.done - count);
-                wanted.extend((first_wanted..count).map(|row| WantedRow {
-                    run,
-                    row: rows.first + row,
-                }));
+                wanted.extend((first_wanted..count).map(|row| rows.first + row));
                 parts.push(Part {
                     sequence: &mut active.sequence,
                     rows,
@@ -152,7 +145,9 @@ impl CpuModel {
             };
             self.decoder.step(&mut machine, &tokens, &mut parts);
             for rows in wanted.chunks(MOST_LOGIT_ROWS) {
-                self.decoder.logits(&mut machine, rows, &mut self.rows);
+                let (some, others) = logits.split_at_mut(rows.len() * self.info.vocab_size);
+                self.decoder.logits(&mut machine, rows, some);
+                logits = others;
             }
         }
     }
@@ -179,15 +174,13 @@ impl Model for CpuModel {
             self.info.context_length,
         )?;
         let mut active = self.activate(runs)?;
-        self.compute(&mut active);
+        logits.reset(self.info.vocab_size);
+        let rows = logits.add_runs(runs.iter().map(wanted_rows));
+        self.compute(&mut active, rows);
         for active in &mut active {
             active.sequence.len += active.run.tokens.len();
         }
         self.put_back(active);
-        logits.reset(self.info.vocab_size);
-        for rows in &self.rows {
-            logits.push_run(rows);
-        }
         Ok(())
     }
 
@@ -213,7 +206,6 @@ impl Model for CpuModel {
 
     fn trim(&mut self) -> Result<()> {
         self.workspace = Workspace::new(self.pool.threads());
-        self.rows = Vec::new();
         Ok(())
     }
 }

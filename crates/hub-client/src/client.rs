@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Endpoint, Environment, HubError, Proxies, RetryPolicy, Timeouts, Token,
-    http::{Answer, Call, Subject, Transport, retrying},
+    http::{Answer, Call, Subject, Transport, Warnings, retrying},
     rate_limit::Limiter,
 };
 
@@ -133,6 +133,7 @@ pub struct HubClientBuilder {
     proxies: Proxies,
     concurrent: Option<usize>,
     origin: Option<String>,
+    warnings: Warnings,
 }
 
 /// Requests under way at the same time, unless the caller says otherwise.
@@ -226,6 +227,7 @@ impl HubClientBuilder {
             endpoint,
             self.token,
             limiter,
+            self.warnings,
             &self.timeouts,
             &self.proxies,
             user_agent(self.origin.as_deref())?,

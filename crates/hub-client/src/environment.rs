@@ -33,6 +33,8 @@ pub struct Environment {
     pub read_timeout: Duration,
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, in either case.
     pub proxies: Proxies,
+    /// Whether snapshots in the cache may link symbolically: not with `HF_HUB_DISABLE_SYMLINKS`.
+    pub symlinks: bool,
     /// `HF_HUB_USER_AGENT_ORIGIN`: who drives this program.
     pub user_agent_origin: Option<String>,
 }
@@ -110,6 +112,7 @@ impl Environment {
             metadata_timeout: variables.seconds("HF_HUB_ETAG_TIMEOUT")?,
             read_timeout: variables.seconds("HF_HUB_DOWNLOAD_TIMEOUT")?,
             proxies: variables.proxies(),
+            symlinks: !variables.flag("HF_HUB_DISABLE_SYMLINKS"),
             user_agent_origin: variables.text("HF_HUB_USER_AGENT_ORIGIN"),
             home,
             cache,

@@ -1,6 +1,6 @@
 //! A token in the operating system's keychain.
 
-use keyring::v1::{Entry, Error};
+use keyring_core::{Entry, Error};
 
 use crate::{Endpoint, HubError, Token};
 
@@ -10,7 +10,8 @@ const SERVICE: &str = "mlxengine";
 /// The token in the keychain: Keychain Services on macOS, the Credential Manager on Windows, the
 /// Secret Service elsewhere.
 ///
-/// The calls block, and may ask the user.
+/// Another store can take the keychain's place: the default one of `keyring-core`, set before the
+/// first call. The calls block, and may ask the user.
 #[derive(Clone, Debug)]
 pub struct Keychain {
     account: String,
@@ -59,6 +60,15 @@ impl Keychain {
     }
 
     fn entry(&self, operation: &'static str) -> Result<Entry, HubError> {
+        if keyring_core::get_default_store().is_none() {
+            // Makes the system's own the default.
+            if let Err(error) = keyring::v1::Entry::store_status() {
+                return Err(HubError::Keychain {
+                    operation,
+                    source: error.to_string().into(),
+                });
+            }
+        }
         Entry::new(SERVICE, &self.account).map_err(|error| failed(operation, error))
     }
 }

@@ -131,6 +131,8 @@ pub struct ModelFile {
     /// What identifies its content. `None` if it was not asked for, or is masked, as it is for
     /// those who have no access yet.
     pub blob: Option<BlobId>,
+    /// Git's hash of what git itself holds: the content, or for a large file the pointer to it.
+    pub git: Option<BlobId>,
     /// Whether it lies in large-file storage.
     pub lfs: bool,
 }
@@ -166,19 +168,22 @@ impl ModelFile {
         lfs: Option<RawLfs>,
     ) -> Self {
         let is_lfs = lfs.is_some();
+        // Masked with asterisks: only hashes are taken from a list.
+        let known = |hash: Option<String>| {
+            hash.map(BlobId::new)
+                .filter(|blob| blob.file_name().is_some())
+        };
+        let git = known(git);
         // Git's hash of such a file is that of the pointer in its place, not of its content.
         let (blob, size) = match lfs {
-            Some(lfs) => (lfs.sha256, lfs.size.or(size)),
-            None => (git, size),
+            Some(lfs) => (known(lfs.sha256), lfs.size.or(size)),
+            None => (git.clone(), size),
         };
-        // Masked with asterisks: only hashes are taken from a list.
-        let blob = blob
-            .map(BlobId::new)
-            .filter(|blob| blob.file_name().is_some());
         Self {
             path,
             size,
             blob,
+            git,
             lfs: is_lfs,
         }
     }

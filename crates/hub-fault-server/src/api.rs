@@ -222,6 +222,9 @@ fn tree(state: &State, request: &Request, repo: &Repo, folder: &str) -> Answer {
                 file["lfs"] = json!({
                     "oid": hash(repo, entry), "size": entry.content.length(), "pointerSize": 135,
                 });
+                if repo.xet {
+                    file["xetHash"] = json!(entry.xet_hash());
+                }
             }
             file
         })

@@ -165,7 +165,20 @@ impl Reply<'_> {
         let begun = Instant::now();
         let mut sent = 0;
         while sent < stop {
-            let most = (stop - sent).min(piece as u64) as usize;
+            let mut most = (stop - sent).min(piece as u64) as usize;
+            if let Some(Fault::Slow {
+                after,
+                bytes_per_second,
+            }) = self.fault
+            {
+                if sent < after {
+                    most = most.min((after - sent) as usize);
+                } else {
+                    most = most.min((bytes_per_second / 50).max(1) as usize);
+                    let pause = most as f64 / bytes_per_second.max(1) as f64;
+                    tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+                }
+            }
             let read = self.entry.content.read(
                 self.start + sent,
                 buffer.get_mut(..most).unwrap_or_default(),

@@ -30,6 +30,13 @@ pub enum Fault {
         /// Bytes of the body.
         after: u64,
     },
+    /// After so many bytes of the body the rest comes slowly.
+    Slow {
+        /// Bytes of the body.
+        after: u64,
+        /// How slowly.
+        bytes_per_second: u64,
+    },
     /// A status in place of an answer.
     Status {
         /// The status.

@@ -12,6 +12,7 @@ pub struct Repo {
     pub(crate) old_ids: Vec<String>,
     pub(crate) gated: bool,
     pub(crate) masked: bool,
+    pub(crate) xet: bool,
     pub(crate) page_size: usize,
     pub(crate) next_link: Option<String>,
     pub(crate) tags: Vec<String>,
@@ -38,6 +39,7 @@ impl Repo {
             old_ids: Vec::new(),
             gated: false,
             masked: false,
+            xet: false,
             page_size: 1000,
             next_link: None,
             tags: vec!["mlx".to_owned(), "safetensors".to_owned()],
@@ -108,6 +110,13 @@ impl Repo {
         self
     }
 
+    /// Says of its large files that they lie in Xet storage too, as the Hub does today.
+    #[must_use]
+    pub fn in_xet_storage(mut self) -> Self {
+        self.xet = true;
+        self
+    }
+
     /// How many entries one page of the listing has.
     #[must_use]
     pub fn page_size(mut self, entries: usize) -> Self {
@@ -139,6 +148,14 @@ impl Repo {
 }
 
 impl Entry {
+    /// A name for its content in Xet storage; what it is there does not matter to those who ask for
+    /// the bytes themselves.
+    pub(crate) fn xet_hash(&self) -> String {
+        let mut hash = self.content.sha256();
+        hash.replace_range(..8, "0e70e7e7");
+        hash
+    }
+
     /// A file; `lfs` says whether it is a large one.
     pub fn new(path: &str, content: Content, lfs: bool) -> Self {
         Self {

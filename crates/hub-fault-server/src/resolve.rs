@@ -105,6 +105,15 @@ fn found(state: &State, request: &Request, repo: &Repo, entry: Entry) -> Found {
         head = head
             .header("X-Linked-Etag", format!("\"{etag}\""))
             .header("Location", location);
+        if repo.xet {
+            let hash = entry.xet_hash();
+            let link = format!(
+                "<{0}/api/models/{1}/xet-read-token/{2}>; rel=\"xet-auth\", \
+                 <{3}/v1/reconstructions/{hash}>; rel=\"xet-reconstruction-info\"",
+                state.hub, repo.id, repo.commit, state.cdn
+            );
+            head = head.header("X-Xet-Hash", hash).header("Link", link);
+        }
         if entry.sized {
             head = head.header("X-Linked-Size", entry.content.length().to_string());
         }

@@ -10,7 +10,7 @@ use super::{
     CacheContents, CachedRepo, CachedRevision, CleanUp, InUse, RepoLayout, Verification, scan,
     verify,
 };
-use crate::{Commit, Error, RefName, RepoFolder};
+use crate::{Commit, Error, Listing, RefName, RepoFolder};
 
 /// A Hugging Face cache on disk. Its methods wait for the disk, so call them where that is fine.
 #[derive(Debug, Clone)]
@@ -46,6 +46,14 @@ impl Cache {
     /// The folder with the files of a commit, whether it is there or not.
     pub fn snapshot(&self, repo: &RepoFolder, commit: &Commit) -> PathBuf {
         RepoLayout::new(&self.root, repo).snapshot(commit)
+    }
+
+    /// All files of a commit, where this or Python's client has noted them.
+    ///
+    /// `None` as well if the note can't be right in itself. What it says is not checked against the
+    /// files.
+    pub fn listing(&self, repo: &RepoFolder, commit: &Commit) -> Option<Listing> {
+        RepoLayout::new(&self.root, repo).read_listing(commit)
     }
 
     /// Begins to use a model: no clean-up touches it while what is returned lives, and it counts as

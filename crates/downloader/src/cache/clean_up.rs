@@ -47,6 +47,8 @@ pub enum RemovalKind {
     SnapshotFile,
     /// The folder of one commit.
     Revision,
+    /// A note of the files of a commit.
+    Note,
     /// A content that nothing shows any more.
     Blob,
     /// An unfinished download.
@@ -144,6 +146,15 @@ impl CleanUp {
             let copies = revision.files.iter().filter(|file| file.blob.is_none());
             let bytes = copies.map(|file| file.size).sum();
             self.push(repo, RemovalKind::Revision, &revision.path, bytes);
+            let listing = layout.listing(&revision.commit);
+            // The accounts of a cache do not count notes, so deleting them frees nothing either.
+            if listing.is_file() {
+                self.push(repo, RemovalKind::Note, &listing, 0);
+            }
+            let absences = layout.absences(&revision.commit);
+            if absences.is_dir() {
+                self.push(repo, RemovalKind::Revision, &absences, 0);
+            }
         }
         let staying: Vec<CachedRevision> = repo
             .revisions

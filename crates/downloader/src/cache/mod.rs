@@ -5,6 +5,7 @@ mod clean_up;
 mod in_use;
 mod layout;
 mod link;
+mod listing;
 mod lock;
 mod owner;
 mod scan;
@@ -13,7 +14,7 @@ mod verify;
 
 pub(crate) use care::mark_used;
 pub(crate) use layout::{JOURNAL_SUFFIX, PARTIAL_SUFFIX, RepoLayout, random_id, sync_folder};
-pub(crate) use link::link;
+pub(crate) use link::{Links, link};
 pub(crate) use lock::BlobLock;
 pub(crate) use owner::Owner;
 pub(crate) use space::available;

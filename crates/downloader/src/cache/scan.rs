@@ -106,7 +106,7 @@ pub struct CachedFile {
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
-    /// The blob that it links to; `None` if it is a copy.
+    /// The blob that it links to, or is another name for; `None` if it is a file of its own.
     pub blob: Option<PathBuf>,
 }
 
@@ -172,10 +172,12 @@ fn scan_repo(layout: &RepoLayout, warnings: &mut Vec<CacheWarning>) -> CachedRep
         blobs: BTreeMap::new(),
         unfinished: BTreeMap::new(),
     };
+    let mut inodes = Inodes::new();
     for (path, name) in entries(&layout.blobs()) {
         let Ok(about) = fs::symlink_metadata(&path) else {
             continue;
         };
+        inodes.extend(identity(&about).map(|id| (id, path.clone())));
         if name.contains('.') {
             repo.unfinished.insert(path, on_disk(&about));
             continue;
@@ -215,7 +217,7 @@ fn scan_repo(layout: &RepoLayout, warnings: &mut Vec<CacheWarning>) -> CachedRep
                 Ok(about) => files.push(CachedFile {
                     path: file.strip_prefix(&path).unwrap_or(file).to_owned(),
                     size: about.len(),
-                    blob: first_hop(file),
+                    blob: first_hop(file).or_else(|| same_file(&about, &inodes)),
                 }),
                 Err(_) => warn(file, "it links to a content that is not there"),
             }
@@ -258,6 +260,26 @@ fn read_refs(
         }
     });
     refs
+}
+
+/// Files by what the file system calls them.
+type Inodes = BTreeMap<(u64, u64), PathBuf>;
+
+/// The blob that a file of a snapshot is another name for.
+fn same_file(about: &fs::Metadata, blobs: &Inodes) -> Option<PathBuf> {
+    blobs.get(&identity(about)?).cloned()
+}
+
+/// What tells a file that has several names from all others, where that can be told.
+#[cfg(unix)]
+fn identity(about: &fs::Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    (about.is_file() && about.nlink() > 1).then(|| (about.dev(), about.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
+    None
 }
 
 /// Where a link leads at first: not through a second link into the shared store.

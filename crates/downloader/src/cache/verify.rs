@@ -1,16 +1,13 @@
 //! Whether the contents of a cache are what their names say.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File, FileTimes},
+    fs::{File, FileTimes},
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
-
 use super::{CachedRepo, CachedRevision, CleanUp, RepoLayout};
-use crate::{BlobName, Digest, Error};
+use crate::{BlobName, Digest, Error, FilePath, ListedFile, Listing};
 
 const READ_SIZE: usize = 256 << 10;
 
@@ -74,41 +71,13 @@ impl Verification {
     }
 }
 
-/// Python's record of a commit's files: `trees/<commit>.json`.
-#[derive(Debug, Default, Deserialize)]
-struct Tree {
-    files: BTreeMap<String, TreeFile>,
-}
-
-#[derive(Debug, Deserialize)]
-struct TreeFile {
-    blob_id: String,
-    lfs_sha256: Option<String>,
-}
-
-impl Tree {
-    fn read(layout: &RepoLayout, revision: &CachedRevision) -> Self {
-        let name = format!("{}.json", revision.commit);
-        fs::read(layout.root.join("trees").join(name))
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
-    }
-
-    fn digest(&self, path: &Path) -> Option<Digest> {
-        let segments: Vec<_> = path.iter().map(|s| s.to_string_lossy()).collect();
-        let file = self.files.get(&segments.join("/"))?;
-        Digest::from_hex(file.lfs_sha256.as_ref().unwrap_or(&file.blob_id))
-    }
-}
-
 pub(crate) fn verify(
     layout: &RepoLayout,
     repo: &CachedRepo,
     revision: &CachedRevision,
     mut progress: impl FnMut(u64),
 ) -> Verification {
-    let tree = Tree::read(layout, revision);
+    let listing = layout.read_listing(&revision.commit).unwrap_or_default();
     let mut repair = CleanUp::new(&layout.cache);
     let mut files = Vec::with_capacity(revision.files.len());
     for file in &revision.files {
@@ -118,7 +87,7 @@ pub(crate) fn verify(
             .and_then(|blob| BlobName::new(blob.file_name()?.to_str()?).ok())
             .and_then(|name| name.digest());
         let path = revision.path.join(&file.path);
-        let finding = match named.or_else(|| tree.digest(&file.path)) {
+        let finding = match named.or_else(|| listed(&listing, &file.path)) {
             None => Finding::Unverifiable,
             Some(expected) => match digest_of(&path, expected, &mut progress) {
                 Ok(got) if got == expected => Finding::Good { digest: got },
@@ -138,6 +107,12 @@ pub(crate) fn verify(
         });
     }
     Verification { files, repair }
+}
+
+fn listed(listing: &Listing, path: &Path) -> Option<Digest> {
+    let segments: Vec<_> = path.iter().map(|s| s.to_string_lossy()).collect();
+    let path = FilePath::new(&segments.join("/")).ok()?;
+    listing.get(&path).map(ListedFile::digest)
 }
 
 /// The digest of a file's content. Reading it does not count as use.

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use reqwest::{Response, header::ETAG};
 use tokio::task::JoinHandle;
 
 use super::{
     answer::{Asked, Verdict, judge},
+    buffers::Buffers,
+    pace::Watch,
     parts::{Fault, Transfer},
     place::Place,
     request::{NoAnswer, send},
@@ -206,10 +207,24 @@ fn again(error: Error) -> Fault {
 /// Bytes that have arrived and are not yet written.
 #[derive(Debug)]
 struct Held {
-    pieces: Vec<Bytes>,
+    bytes: Vec<u8>,
     start: u64,
-    length: usize,
     since: Instant,
+}
+
+impl Held {
+    fn new(buffers: &Buffers, start: u64, capacity: usize) -> Self {
+        Self {
+            bytes: buffers.take(capacity),
+            start,
+            since: Instant::now(),
+        }
+    }
+
+    /// How many more bytes it takes.
+    fn room(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
+    }
 }
 
 /// Reads a body to its end, writing as it comes. Returns how many bytes were new.
@@ -231,16 +246,15 @@ pub(crate) async fn read_body(
         transfer,
         pending: None,
     };
-    let mut held = Held {
-        pieces: Vec::new(),
-        start,
-        length: 0,
-        since: Instant::now(),
-    };
-    let mut outcome = loop {
+    let buffers = &transfer.run.shared.buffers;
+    let share = || options.flush_size(transfer.state.connections());
+    let mut held = Held::new(buffers, start, share());
+    let mut watch = Watch::new(&transfer.state.pace, options.slow_window);
+    let mut outcome = 'body: loop {
         if end.is_some_and(|end| at >= end) {
             break Ok(());
         }
+        let asked = Instant::now();
         let chunk = tokio::select! {
             biased;
             () = listener.interrupted() => break Err(Fault::Interrupted),
@@ -274,26 +288,28 @@ pub(crate) async fn read_body(
         if let Some(end) = end {
             chunk.truncate((end - at) as usize);
         }
-        at += chunk.len() as u64;
         transfer.run.tally.receive(chunk.len() as u64);
-        held.length += chunk.len();
-        held.pieces.push(chunk);
-        if held.length >= options.flush_size(transfer.state.connections())
-            || held.since.elapsed() >= LONGEST_IN_MEMORY
-        {
-            let full = std::mem::replace(
-                &mut held,
-                Held {
-                    pieces: Vec::new(),
-                    start: at,
-                    length: 0,
-                    since: Instant::now(),
-                },
-            );
+        // A disk that holds things up is not the connection's fault, so only waiting for it counts.
+        let too_slow = watch.came(chunk.len(), asked.elapsed());
+        while !chunk.is_empty() {
+            let taken = chunk.split_to(held.room().min(chunk.len()));
+            held.bytes.extend_from_slice(&taken);
+            at += taken.len() as u64;
+            if held.room() > 0 && held.since.elapsed() < LONGEST_IN_MEMORY {
+                continue;
+            }
+            let full = std::mem::replace(&mut held, Held::new(buffers, at, share()));
             match writer.write(full).await {
                 Ok(written) => new += written,
-                Err(error) => break Err(error.into()),
+                Err(error) => break 'body Err(error.into()),
             }
+        }
+        if let Some(bytes_per_second) = too_slow {
+            break Err(again(Error::TooSlow {
+                path: transfer.file.path.clone(),
+                url,
+                bytes_per_second,
+            }));
         }
     };
     for step in [writer.write(held).await, writer.finish().await] {
@@ -301,6 +317,9 @@ pub(crate) async fn read_body(
             Ok(written) => new += written,
             Err(error) => outcome = Err(error.into()),
         }
+    }
+    if outcome.is_ok() {
+        watch.end();
     }
     if outcome.is_ok() && end.is_none() {
         // A body without a length has ended cleanly, so the file is as long as that.
@@ -320,10 +339,11 @@ impl Writer<'_> {
     /// Begins to write, once what was begun before is done. Returns how many bytes that brought.
     async fn write(&mut self, held: Held) -> Result<u64, Error> {
         let before = self.finish().await?;
-        if held.length > 0 {
+        if !held.bytes.is_empty() {
             let partial = Arc::clone(&self.transfer.partial);
+            let bytes = self.transfer.run.shared.buffers.share(held.bytes);
             self.pending = Some(tokio::task::spawn_blocking(move || {
-                partial.write(held.start, &held.pieces)
+                partial.write(held.start, &bytes)
             }));
         }
         Ok(before)
@@ -335,7 +355,9 @@ impl Writer<'_> {
         };
         let written = pending.await.map_err(|_| Error::Interrupted)?;
         self.transfer.tally.set_bytes(self.transfer.partial.bytes());
-        if let Some(send_out) = self.transfer.partial.send_out() {
+        if self.transfer.run.options().durable
+            && let Some(send_out) = self.transfer.partial.send_out()
+        {
             tokio::task::spawn_blocking(send_out);
         }
         written

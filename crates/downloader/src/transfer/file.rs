@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     BlobName, Commit, Digest, Error, FilePath, PlannedFile,
-    cache::{BlobLock, RepoLayout, link},
+    cache::{BlobLock, Links, RepoLayout, link},
     control::Listener,
     progress::{FileState, FileTally},
 };
@@ -60,10 +60,21 @@ pub(crate) async fn fetch_file(
         place: &place,
     };
     let mut restarts = 0;
-    let (came, name) = loop {
+    let (came, size) = loop {
         let (name, size) = job.identify().await?;
         match job.fetch_blob(&name, size).await {
-            Ok(came) => break (came, name),
+            Ok(came) => match job.show(name, came).await {
+                Ok(size) => break (came, size),
+                // Without links a blob goes into the first snapshot that wants it.
+                Err(error) if error.is_not_found() && restarts < MOST_RESTARTS => {
+                    if let Some(size) = is_visible(destination, file).await? {
+                        break (came, size);
+                    }
+                    restarts += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
             Err(Fault::Changed) if restarts < MOST_RESTARTS => restarts += 1,
             Err(Fault::Changed) => {
                 return Err(Error::Changed {
@@ -79,7 +90,6 @@ pub(crate) async fn fetch_file(
             place.forget(now.edition).await;
         }
     };
-    let size = job.show(name).await?;
     tally.set_size(size);
     tally.set_bytes(size);
     tally.set_state(FileState::Done);
@@ -148,7 +158,9 @@ impl FileJob<'_> {
         });
         let _lock = self.listener.unless_stopped(waited).await??;
         // Whoever had the lock may have done the work.
-        if self.has_blob(name, size).await? {
+        if self.has_blob(name, size).await?
+            || is_visible(self.destination, self.file).await?.is_some()
+        {
             return Ok(Came::WasThere);
         }
         self.tally.set_state(FileState::Transferring);
@@ -269,7 +281,8 @@ impl FileJob<'_> {
     ) -> Result<bool, Error> {
         let (layout, blob) = (self.destination.layout.clone(), name.clone());
         let partial = Arc::clone(partial);
-        let published = blocking(move || partial.publish(&layout, &blob)).await?;
+        let durable = self.run.options().durable;
+        let published = blocking(move || partial.publish(&layout, &blob, durable)).await?;
         Ok(published || self.has_blob(name, size).await?)
     }
 
@@ -285,12 +298,16 @@ impl FileJob<'_> {
     }
 
     /// Makes the blob visible in the snapshot; returns its size.
-    async fn show(&self, name: BlobName) -> Result<u64, Error> {
+    async fn show(&self, name: BlobName, came: Came) -> Result<u64, Error> {
         let Destination { layout, commit } = self.destination.clone();
         let path: FilePath = self.file.path.clone();
-        let symlinks = self.run.options().symlinks;
+        let links = Links {
+            symbolic: self.run.options().symlinks,
+            hard: true,
+        };
+        let is_new = came == Came::Fetched;
         blocking(move || {
-            link(&layout, &commit, &path, &name, symlinks)?;
+            link(&layout, &commit, &path, &name, links, is_new)?;
             let pointer = layout.pointer(&commit, &path);
             fs::metadata(&pointer)
                 .map(|about| about.len())

@@ -17,13 +17,13 @@ pub(super) struct Handover {
 }
 
 impl Handover {
-    /// Takes pieces that follow the ones before; `false` if these do not.
-    pub(super) fn offer(&mut self, offset: u64, pieces: Vec<Bytes>) -> bool {
+    /// Takes a piece that follows the ones before; `false` if this does not.
+    pub(super) fn offer(&mut self, offset: u64, piece: Bytes) -> bool {
         if offset != self.end {
             return false;
         }
-        self.end += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        self.pieces.extend(pieces);
+        self.end += piece.len() as u64;
+        self.pieces.push_back(piece);
         true
     }
 

@@ -2,12 +2,14 @@
 
 mod answer;
 mod body;
+mod buffers;
 mod extents;
 mod file;
 mod handover;
 mod hashing;
 mod journal;
 mod leftovers;
+mod pace;
 mod partial;
 mod parts;
 mod place;
@@ -19,6 +21,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::Semaphore;
 
+pub(crate) use buffers::Buffers;
 pub(crate) use file::{Came, Destination, fetch_file, visible_size};
 pub(crate) use leftovers::{owner_of_partial, resumable};
 pub(crate) use request::client;
@@ -32,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) client: reqwest::Client,
     pub(crate) options: Options,
     pub(crate) connections: Semaphore,
+    pub(crate) buffers: Buffers,
 }
 
 /// One download.

@@ -213,37 +213,23 @@ impl Partial {
     /// Writes bytes and their record. Bytes that are there already are left as they are.
     ///
     /// Returns how many were new.
-    pub(crate) fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<u64, Error> {
-        let length: u64 = pieces.iter().map(|p| p.len() as u64).sum();
-        let gaps = self.gaps(offset..offset + length);
+    pub(crate) fn write(&self, offset: u64, bytes: &Bytes) -> Result<u64, Error> {
+        let gaps = self.gaps(offset..offset + bytes.len() as u64);
         let mut new = 0;
         for gap in gaps {
             new += gap.end - gap.start;
-            self.write_gap(offset, pieces, gap)?;
+            let wanted = bytes.slice((gap.start - offset) as usize..(gap.end - offset) as usize);
+            self.write_gap(&gap, wanted)?;
         }
         Ok(new)
     }
 
-    fn write_gap(&self, offset: u64, pieces: &[Bytes], gap: Range<u64>) -> Result<(), Error> {
-        let mut crc = crc32fast::Hasher::new();
-        let mut at = offset;
-        let mut written = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            let end = at + piece.len() as u64;
-            let from = gap.start.clamp(at, end);
-            let to = gap.end.clamp(at, end);
-            if from < to {
-                let wanted = piece.slice((from - at) as usize..(to - at) as usize);
-                positioned::write_all_at(&self.data, &wanted, from)
-                    .map_err(|e| Error::io("write", &self.data_path, e))?;
-                crc.update(&wanted);
-                written.push(wanted);
-            }
-            at = end;
-        }
+    fn write_gap(&self, gap: &Range<u64>, bytes: Bytes) -> Result<(), Error> {
+        positioned::write_all_at(&self.data, &bytes, gap.start)
+            .map_err(|e| Error::io("write", &self.data_path, e))?;
         let record = Record {
             range: gap.clone(),
-            crc: crc.finalize(),
+            crc: crc32fast::hash(&bytes),
         };
         let mut state = self.state();
         state
@@ -252,7 +238,7 @@ impl Partial {
             .map_err(|e| Error::io("write", &self.journal_path, e))?;
         state.records.push(record);
         state.extents.insert(gap.clone());
-        let is_handed_over = state.is_followed && state.handover.offer(gap.start, written);
+        let is_handed_over = state.is_followed && state.handover.offer(gap.start, bytes);
         self.grown.notify_all();
         // The digest has to be computed before the end anyway, and here it costs no reading.
         while is_handed_over && state.is_followed && !state.closed && state.handover.is_full() {
@@ -358,26 +344,35 @@ impl Partial {
         Ok((checked, lost))
     }
 
-    /// Makes the content durable and gives it its final name.
+    /// Gives the content its final name, once it is `durable` if it has to be.
     ///
     /// `false` if the partial file is gone, because another process finished the same blob and cleaned up.
-    pub(crate) fn publish(&self, layout: &RepoLayout, blob: &BlobName) -> Result<bool, Error> {
+    pub(crate) fn publish(
+        &self,
+        layout: &RepoLayout,
+        blob: &BlobName,
+        durable: bool,
+    ) -> Result<bool, Error> {
         if let Some(size) = self.size() {
             // A server that sent too much, or a size that was wrong before, leaves no trace.
             self.data
                 .set_len(size)
                 .map_err(|e| Error::io("write", &self.data_path, e))?;
         }
-        self.data
-            .sync_all()
-            .map_err(|e| Error::io("write", &self.data_path, e))?;
+        if durable {
+            self.data
+                .sync_all()
+                .map_err(|e| Error::io("write", &self.data_path, e))?;
+        }
         let path = layout.blob(blob);
         match fs::rename(&self.data_path, &path) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(Error::io("rename", &self.data_path, e)),
         }
-        sync_folder(&layout.blobs());
+        if durable {
+            sync_folder(&layout.blobs());
+        }
         remove(&self.journal_path);
         remove_leftovers(layout, blob);
         Ok(true)

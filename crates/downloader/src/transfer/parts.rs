@@ -14,7 +14,8 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::watch;
 
 use super::{
-    Run, answer::Asked, body::read_body, partial::Partial, place::Whereabouts, tries::Tries,
+    Run, answer::Asked, body::read_body, pace::Pace, partial::Partial, place::Whereabouts,
+    tries::Tries,
 };
 use crate::{Error, PlannedFile, control::Listener, progress::FileTally};
 
@@ -41,6 +42,8 @@ pub(crate) struct TransferState {
     connections: AtomicUsize,
     /// How often a whole file was asked for in a row without a new byte.
     fruitless: AtomicUsize,
+    /// How fast its connections are.
+    pub(crate) pace: Pace,
     /// The `ETag` of the bytes, where it is all that tells one content from another.
     pub(crate) body_etag: Mutex<Option<String>>,
 }

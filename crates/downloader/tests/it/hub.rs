@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use downloader::{
-    BoxError, Commit, Digest, FilePath, Location, Plan, PlannedFile, RefName, RepoFolder, Source,
-    SourceError,
+    BoxError, Commit, Digest, FilePath, ListedFile, Listing, Location, Plan, PlannedFile, RefName,
+    RepoFolder, Source, SourceError,
 };
 use futures_core::future::BoxFuture;
 use reqwest::{Client, Method, header};
@@ -35,7 +35,14 @@ impl Hub {
         let commit = Commit::new(info["sha"].as_str().unwrap_or_default())?;
         let tree = format!("/api/models/{id}/tree/{commit}?recursive=true");
         let mut files = Vec::new();
-        for entry in self.json(&tree).await?.as_array().into_iter().flatten() {
+        let mut listing = Listing::default();
+        for entry in self
+            .json(&tree)
+            .await?
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+        {
             let path = FilePath::new(entry["path"].as_str().unwrap_or_default())?;
             let hash = entry["lfs"]["oid"].as_str().or(entry["oid"].as_str());
             let mut file = PlannedFile::new(path.clone(), self.source(id, &commit, &path));
@@ -45,10 +52,13 @@ impl Hub {
             if let Some(digest) = hash.and_then(Digest::from_hex) {
                 file = file.with_digest(digest);
             }
+            if let Some(listed) = listed(&entry) {
+                listing.insert(path, listed);
+            }
             files.push(file);
         }
         let plan = Plan::new(RepoFolder::of_model(id)?, commit, files)?;
-        Ok(plan.with_ref(RefName::new("main")?))
+        Ok(plan.with_ref(RefName::new("main")?).with_listing(listing))
     }
 
     /// Where a file is, asked by `HEAD` each time.
@@ -67,6 +77,17 @@ impl Hub {
             .await?;
         let bytes = response.error_for_status()?.bytes().await?;
         Ok(serde_json::from_slice(&bytes)?)
+    }
+}
+
+fn listed(entry: &Value) -> Option<ListedFile> {
+    let Some(Digest::GitSha1(git)) = Digest::from_hex(entry["oid"].as_str()?) else {
+        return None;
+    };
+    let file = ListedFile::new(entry["size"].as_u64()?, git);
+    match entry["lfs"]["oid"].as_str().and_then(Digest::from_hex) {
+        Some(Digest::Sha256(sha256)) => Some(file.in_large_file_storage(sha256)),
+        _ => Some(file),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where things lie afterwards, and that a second run finds them.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
-use downloader::{FileState, Selection};
+use downloader::{Cache, FileState, Finding, Selection};
 use futures_util::StreamExt as _;
 
 use crate::support::{ID, Place, WEIGHTS, assert_complete, fetch, names, repo, weights};
@@ -64,13 +64,33 @@ async fn a_second_run_asks_for_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_links_are_not_wanted_there_are_copies() {
+async fn where_symbolic_links_are_not_wanted_files_take_their_room_once() {
     let place = Place::new(repo());
     let downloader = place.builder().symlinks(false).build().unwrap();
     let snapshot = fetch(&downloader, place.plan().await).await.unwrap();
     assert_complete(&snapshot.path);
     let weights = fs::symlink_metadata(snapshot.path.join(WEIGHTS)).unwrap();
     assert!(weights.is_file());
+    let cache = Cache::new(place.cache.path());
+    let contents = cache.contents();
+    let all: u64 = snapshot.files.iter().map(|file| file.size).sum();
+    assert_eq!(contents.bytes(), all);
+
+    // The contents are shown, so nothing of them is to be pruned, and their names say what to check.
+    assert!(cache.plan_prune(Duration::ZERO).is_empty());
+    let repo = &contents.repos[0];
+    let verified = cache.verify(&repo.name, &repo.revisions[0].commit, |_| ());
+    let verified = verified.unwrap();
+    assert!(
+        verified
+            .files
+            .iter()
+            .all(|file| matches!(file.finding, Finding::Good { .. }))
+    );
+    let plan = place.plan().await;
+    place.server.reset_stats();
+    fetch(&downloader, plan).await.unwrap();
+    assert_eq!(place.server.stats().bytes(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,4 +158,13 @@ async fn a_lock_file_can_be_locked_by_the_group() {
     let lock = locks.join(format!("{}.lock", weights().sha256()));
     let mode = fs::metadata(lock).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o664);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_waiting_for_the_disk_the_files_are_the_same() {
+    let place = Place::new(repo());
+    let downloader = place.builder().durable(false).build().unwrap();
+    let snapshot = fetch(&downloader, place.plan().await).await.unwrap();
+    assert_complete(&snapshot.path);
+    assert_eq!(place.unfinished(), Vec::<String>::new());
 }

@@ -115,6 +115,91 @@ async fn what_we_fetched_is_there_for_python() {
     assert_complete(&ours.path);
 }
 
+/// What Python makes of the cache without a network: which snapshot, which files, which are known
+/// not to exist.
+const OFFLINE: &str = "
+import json, sys
+from huggingface_hub import get_cached_repo_tree, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import IncompleteSnapshotError
+from huggingface_hub.file_download import _CACHED_NO_EXIST
+repo = sys.argv[1]
+try:
+    whole = snapshot_download(repo)
+except IncompleteSnapshotError as e:
+    whole = 'incomplete'
+print(json.dumps({
+    'whole': whole,
+    'configs': snapshot_download(repo, allow_patterns=['*.json']),
+    'tree': sorted([f.path, f.size, f.blob_id] for f in get_cached_repo_tree(repo)),
+    'absent': try_to_load_from_cache(repo, 'tokenizer.model') is _CACHED_NO_EXIST,
+    'unknown': try_to_load_from_cache(repo, 'never-heard-of.json'),
+}))
+";
+
+impl Python {
+    fn offline(&self, place: &Place) -> serde_json::Value {
+        let mut command = self.command(place);
+        command.env("HF_HUB_OFFLINE", "1").args(["-c", OFFLINE, ID]);
+        serde_json::from_str(&checked(command.output().unwrap())).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_answers_offline_as_from_its_own_cache() {
+    let Some(python) = Python::find() else { return };
+    let theirs = Place::new(repo());
+    let snapshot = python.run(&theirs, SNAPSHOT, &[ID]);
+    let mut expected = python.offline(&theirs);
+    assert_eq!(expected["whole"], snapshot);
+    // Of a snapshot that it fetched whole, Python does not note what else there is not.
+    assert_eq!(expected["absent"], false);
+
+    let ours = Place::new(repo());
+    let path = ours.fetch().await.unwrap().path;
+    let answers = python.offline(&ours);
+    for name in ["whole", "configs"] {
+        expected[name] = path.to_str().into();
+    }
+    expected["absent"] = true.into();
+    assert_eq!(answers, expected);
+    assert_eq!(answers["tree"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_sees_offline_that_a_snapshot_of_ours_is_not_whole() {
+    let Some(python) = Python::find() else { return };
+    let place = Place::new(repo());
+    place.server.script(
+        Stage::Body,
+        WEIGHTS,
+        std::iter::repeat_n(Fault::status(503), 500),
+    );
+    place.fetch().await.unwrap_err();
+    let commit = repo().commit().to_owned();
+    let refs = place.repo_folder().join("refs");
+    std::fs::create_dir_all(&refs).unwrap();
+    std::fs::write(refs.join("main"), &commit).unwrap();
+    let answers = python.offline(&place);
+    assert_eq!(answers["whole"], "incomplete");
+    let snapshot = place.repo_folder().join("snapshots").join(commit);
+    assert_eq!(answers["configs"], snapshot.to_str().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pythons_note_of_a_commits_files_is_ours_too() {
+    let Some(python) = Python::find() else { return };
+    let place = Place::new(repo());
+    python.run(&place, SNAPSHOT, &[ID]);
+    let name = downloader::RepoFolder::of_model(ID).unwrap();
+    let commit = downloader::Commit::new(repo().commit()).unwrap();
+    let theirs = Cache::new(place.cache.path()).listing(&name, &commit);
+    let other = Place::new(repo());
+    other.fetch().await.unwrap();
+    let ours = Cache::new(other.cache.path()).listing(&name, &commit);
+    assert!(theirs.is_some());
+    assert_eq!(theirs, ours);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn python_has_nothing_to_complain_about() {
     let Some(python) = Python::find() else { return };

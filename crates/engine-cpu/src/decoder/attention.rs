@@ -16,8 +16,10 @@ use crate::{
 
 /// Queries that go through a page together.
 const QUERIES_AT_A_TIME: usize = 16;
+/// Rows from which writing keys and values is worth handing over.
+const APPEND_TOGETHER: usize = 4;
 /// Multiplications below which handing pieces over costs more than it saves.
-const WORTH_SHARING: usize = 1 << 16;
+const WORTH_SHARING: usize = 1 << 15;
 
 /// Attention with grouped key and value heads.
 #[derive(Debug)]
@@ -115,7 +117,7 @@ impl Attention {
                 );
             }
         };
-        if of.qkv.rows < 16 {
+        if of.qkv.rows < APPEND_TOGETHER {
             writes.iter_mut().for_each(work);
         } else {
             pool.for_chunks(&mut writes, 1, 1, |_, _, writes| {

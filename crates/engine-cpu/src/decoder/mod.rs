@@ -14,7 +14,7 @@ use crate::{kernels::Precision, matrix::Matrix, memory::Arena};
 pub(crate) use attention::Attention;
 pub(crate) use linear::Linear;
 pub(crate) use rope::Rope;
-pub(crate) use step::{Machine, Part, Rows, WantedRow, Workspace};
+pub(crate) use step::{Machine, Part, Rows, Workspace};
 
 /// All weights of a model, and what they are for.
 #[derive(Debug)]

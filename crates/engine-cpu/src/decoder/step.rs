@@ -35,14 +35,6 @@ impl Rows {
     }
 }
 
-/// A row of a step whose logits are wanted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WantedRow {
-    /// The run that it belongs to.
-    pub(crate) run: usize,
-    pub(crate) row: usize,
-}
-
 /// A sequence's part in a step. Room for its rows has been reserved.
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
@@ -107,13 +99,8 @@ impl Decoder {
         }
     }
 
-    /// The logits of some of the last step's rows, each appended to the list of its run.
-    pub(crate) fn logits(
-        &self,
-        machine: &mut Machine<'_>,
-        rows: &[WantedRow],
-        out: &mut [Vec<f32>],
-    ) {
+    /// The logits of some of the last step's rows, `[rows, vocab_size]`.
+    pub(crate) fn logits(&self, machine: &mut Machine<'_>, rows: &[usize], out: &mut [f32]) {
         let kernels = machine.kernels;
         let Workspace {
             hidden,
@@ -131,9 +118,8 @@ impl Decoder {
                 Some(&self.norm),
                 matrix.needs().rounded(self.precision.head),
             ),
-            |index, out| hidden.copy_row(rows[index].row, 0, out),
+            |index, out| hidden.copy_row(rows[index], 0, out),
         );
-        logits.reset(rows.len(), matrix.tiles());
         let refs = inputs.refs();
         let by = Multiplier {
             arena: &self.arena,
@@ -142,21 +128,25 @@ impl Decoder {
             rows: rows.len(),
         };
         let panel = rows.len() * LANES;
+        let multiply = |_: usize, first: usize, claimed: &mut [f32]| {
+            claimed.fill(0.0);
+            let tiles = first..first + claimed.len() / panel;
+            match head {
+                Some(head) => head.add(&by, tiles, claimed),
+                None => matrix.add_products(by.arena, kernels, tiles, by.inputs, claimed),
+            }
+        };
+        if rows.len() == 1 && matrix.rows.is_multiple_of(LANES) {
+            // The tiles of one row are the row.
+            return machine.pool.for_chunks(out, panel, usize::MAX, multiply);
+        }
+        logits.reset(rows.len(), matrix.tiles());
         machine
             .pool
-            .for_chunks(&mut logits.data, panel, usize::MAX, |_, first, claimed| {
-                claimed.fill(0.0);
-                let tiles = first..first + claimed.len() / panel;
-                match head {
-                    Some(head) => head.add(&by, tiles, claimed),
-                    None => matrix.add_products(by.arena, kernels, tiles, by.inputs, claimed),
-                }
-            });
-        for (index, wanted) in rows.iter().enumerate() {
-            if let Some(out) = out.get_mut(wanted.run) {
-                logits.append_row(index, matrix.rows, out);
-            }
-        }
+            .for_chunks(&mut logits.data, panel, usize::MAX, multiply);
+        machine.pool.for_chunks(out, matrix.rows, 1, |_, row, out| {
+            logits.copy_row(row, 0, out);
+        });
     }
 
     fn embed(&self, machine: &mut Machine<'_>, tokens: &[TokenId]) {

@@ -170,7 +170,7 @@ fn message_in(body: &[u8]) -> Option<String> {
 }
 
 /// A server's text as a terminal may show it: one line, without control characters, shortened.
-fn one_line(text: &str) -> Option<String> {
+pub(super) fn one_line(text: &str) -> Option<String> {
     let visible: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })

@@ -4,9 +4,11 @@ mod classify;
 mod proxies;
 mod retry;
 mod transport;
+mod warnings;
 
 pub(crate) use retry::retrying;
 pub(crate) use transport::{Answer, Call, ForeignRedirect, Transport};
+pub(crate) use warnings::Warnings;
 
 use crate::{RepoId, RepoPath, Revision, rate_limit::Bucket};
 

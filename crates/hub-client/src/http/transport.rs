@@ -10,7 +10,7 @@ use reqwest::{
 use tokio::sync::SemaphorePermit;
 use url::Url;
 
-use super::{Subject, classify, proxies};
+use super::{Subject, Warnings, classify, proxies};
 use crate::{Endpoint, HubError, Proxies, Timeouts, Token, endpoint::bare, rate_limit::Limiter};
 
 /// Redirects of one request; browsers allow as many.
@@ -93,6 +93,7 @@ pub(crate) struct Transport {
     endpoint: Endpoint,
     token: Option<(Token, HeaderValue)>,
     limiter: Limiter,
+    warnings: Warnings,
 }
 
 impl Transport {
@@ -100,6 +101,7 @@ impl Transport {
         endpoint: Endpoint,
         token: Option<Token>,
         limiter: Limiter,
+        warnings: Warnings,
         timeouts: &Timeouts,
         proxies: &Proxies,
         user_agent: HeaderValue,
@@ -127,6 +129,7 @@ impl Transport {
             endpoint,
             token,
             limiter,
+            warnings,
         })
     }
 
@@ -162,6 +165,10 @@ impl Transport {
             trusted &= self.endpoint.may_receive_token(&url);
             let response = self.hop(call, &url, trusted).await?;
             self.limiter.observe(response.headers(), subject.bucket);
+            // What another host says is not the Hub's word.
+            if trusted {
+                self.warnings.observe(response.headers(), self.token());
+            }
             let status = response.status();
             if status.is_success() {
                 return Ok(Answer {

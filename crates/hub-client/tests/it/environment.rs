@@ -79,6 +79,8 @@ fn flags_are_true_by_four_words() {
         assert!(!read(&[("HF_HUB_OFFLINE", value)]).offline, "{value}");
     }
     assert!(read(&[("TRANSFORMERS_OFFLINE", "1")]).offline);
+    assert!(read(&[]).symlinks);
+    assert!(!read(&[("HF_HUB_DISABLE_SYMLINKS", "1")]).symlinks);
 }
 
 #[test]

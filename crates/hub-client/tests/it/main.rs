@@ -9,6 +9,10 @@ mod account;
 mod card;
 mod environment;
 mod errors;
+mod fault_server;
+#[cfg(feature = "keyring")]
+mod keychain;
+mod log;
 mod model_info;
 mod names;
 mod network;
@@ -20,3 +24,4 @@ mod secrets;
 mod server;
 mod token_store;
 mod tree;
+mod warnings;

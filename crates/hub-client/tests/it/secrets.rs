@@ -1,51 +1,21 @@
 //! The token shows up in requests to the Hub, and nowhere else.
 
-use std::{
-    error::Error as _,
-    fmt::Write as _,
-    io::Write,
-    sync::{Arc, Mutex},
-};
+use std::{error::Error as _, fmt::Write as _};
 
 use hub_client::{HubError, ModelQuery, RetryPolicy};
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{any, method, path},
 };
 
-use super::server::{
-    COMMIT, SECRET, builder, carries_token, client_with_token, file, main_branch, repo, requests,
+use super::{
+    log::Log,
+    server::{
+        COMMIT, SECRET, builder, carries_token, client_with_token, file, main_branch, repo,
+        requests,
+    },
 };
-
-/// All that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
 
 /// An error as a person or a log could see it, causes included.
 fn shown(error: &HubError) -> String {
@@ -64,13 +34,7 @@ fn shown(error: &HubError) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn no_log_line_and_no_error_holds_a_secret() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let (log, guard) = Log::of_this_thread();
 
     // A server that repeats what it is told, asks to try again, and signs where it leads.
     let server = MockServer::start().await;

@@ -6,13 +6,14 @@ use bytesize::ByteSize;
 use clap::{Args, Subcommand, ValueEnum};
 use mlxengine::registry::Capability;
 
-/// Fetches a model, or what is missing of it, and prints the folder in which it then is.
+/// Fetches a model, or what is missing of it, and prints where it then is.
 ///
 /// The folder is in the cache that other clients of the Hub use too. A fetch that was interrupted
 /// goes on where it stopped.
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// A name as in qwen3-0.6b, or organisation/name of the Hub; with @revision if one is wanted
+    /// A name as in qwen3-0.6b, or organisation/name of the Hub; with :QUANTIZATION to choose one of
+    /// several GGUF files, and with @revision if one is wanted
     #[arg(value_name = "MODEL")]
     pub(crate) model: String,
 

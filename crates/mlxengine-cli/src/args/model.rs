@@ -8,8 +8,9 @@ use mlxengine::{ComputeType, DeviceChoice, KvType, LoadOptions};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// A name as in qwen3-0.6b, organisation/name of the Hub, a folder with config.json and
-    /// *.safetensors, or a GGUF file; what is not here is fetched. The mock needs none
+    /// A name as in qwen3-0.6b, organisation/name of the Hub (:QUANTIZATION for one of several GGUF
+    /// files), a folder with config.json and *.safetensors, or a GGUF file; what is not here is
+    /// fetched. The mock needs none
     #[arg(
         long,
         short,

@@ -89,6 +89,7 @@ fn execute(plan: CleanUp, dry_run: bool, json: bool, must_all: bool) -> Result<(
                 RemovalKind::Reference => "reference",
                 RemovalKind::SnapshotFile => "file",
                 RemovalKind::Revision => "revision",
+                RemovalKind::Note => "note",
                 RemovalKind::Blob => "content",
                 RemovalKind::Unfinished => "unfinished download",
                 RemovalKind::Repo => "folder",

@@ -50,7 +50,7 @@ impl ModelStoreBuilder {
                 .filter(|list| list.is_file())
         });
         Ok(Self {
-            downloader: Downloader::builder(&environment.cache),
+            downloader: Downloader::builder(&environment.cache).symlinks(environment.symlinks),
             environment,
             token: None,
             registry: None,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     ModelStore, NamedModel, StoreError, blocking,
-    files::{self, MOST_CONFIG},
+    files::{self, Here, MOST_CONFIG},
 };
 
 /// What is known about a model, and from where.
@@ -85,17 +85,20 @@ async fn described_by_files(
 ) -> Result<Option<ModelDescription>, StoreError> {
     let (commit, path) = match model {
         NamedModel::Local { path, .. } => (None, path.clone()),
-        NamedModel::Hub { repo, revision, .. } => match store.cached(repo, revision).await? {
-            Some((commit, path)) => (Some(commit.to_string()), path),
-            None => return Ok(None),
-        },
+        NamedModel::Hub { repo, revision, .. } => {
+            let Some((commit, folder)) = store.cached(repo, revision).await? else {
+                return Ok(None);
+            };
+            match store.look(model, repo, &commit, &folder).await? {
+                Here::Folder => (Some(commit.to_string()), folder),
+                Here::Gguf(file) => (Some(commit.to_string()), file),
+                Here::Lacks(_) | Here::Several(_) => return Ok(None),
+            }
+        }
     };
     let model = model.clone();
     blocking(move || {
         let is_local = matches!(model, NamedModel::Local { .. });
-        if !is_local && !files::missing(&path).is_empty() {
-            return Ok(None);
-        }
         if is_local && !path.exists() {
             return Err(StoreError::Engine(crate::Error::ModelNotFound { path }));
         }
@@ -109,7 +112,16 @@ async fn described_by_files(
 }
 
 /// The entry of a model whose files lie in `folder`: what they say, and above it what a list says.
+///
+/// A GGUF file describes itself to the engines, and here has its name alone.
 pub(super) fn entry_of(model: &NamedModel, folder: &Path) -> Result<ModelEntry, StoreError> {
+    if folder.is_file() {
+        let mut entry = joined(model, Map::new(), None, &CardFacts::default());
+        if let (None, Some(name)) = (model.entry(), folder.file_stem()) {
+            entry.name = name.to_string_lossy().into_owned();
+        }
+        return Ok(entry);
+    }
     let config = files::json_object(&folder.join("config.json"))?.unwrap_or_default();
     let generation = files::json_object(&folder.join("generation_config.json"))?;
     Ok(joined(

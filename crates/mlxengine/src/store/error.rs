@@ -39,11 +39,31 @@ pub enum StoreError {
     },
 
     /// The repository has no weights that this project reads.
-    #[error("{repo} has no *.safetensors files{}", instead(.found))]
+    #[error("{repo} has no weights that can be loaded{}", instead(.found))]
     NoWeights {
         /// The repository.
         repo: String,
         /// Weights in other forms.
+        found: Vec<String>,
+    },
+
+    /// The repository has several GGUF files that fit, and one has to be named.
+    #[error("{repo} has several GGUF files that fit: {}", .files.join(", "))]
+    SeveralGguf {
+        /// The repository.
+        repo: String,
+        /// The files that fit.
+        files: Vec<String>,
+    },
+
+    /// The repository has no GGUF file as it was asked for.
+    #[error("{repo} has no GGUF file that fits {wanted:?}{}", instead(.found))]
+    NoGguf {
+        /// The repository.
+        repo: String,
+        /// What was asked for.
+        wanted: String,
+        /// Its GGUF files.
         found: Vec<String>,
     },
 
@@ -93,8 +113,14 @@ impl StoreError {
             Self::NotHere { .. } => {
                 "go online (unset HF_HUB_OFFLINE) and fetch it with `mlxengine pull`".into()
             }
-            Self::NoWeights { found, .. } if found.iter().any(|name| is_gguf(name)) => {
-                "fetch one GGUF file with `mlxengine pull --include NAME.gguf` and load it by its path".into()
+            Self::SeveralGguf { repo, .. } => {
+                format!("name one of them, or a word that only it has, as in {repo}:Q4_K_M").into()
+            }
+            Self::NoGguf { found, .. } if found.is_empty() => {
+                "leave out what follows the colon, if the repository has safetensors".into()
+            }
+            Self::NoGguf { repo, .. } => {
+                format!("name one of its files after the colon: {repo}:NAME; files in several parts can't be loaded").into()
             }
             Self::NoWeights { .. } => {
                 "look for a version of the model with safetensors, for instance of mlx-community".into()
@@ -129,8 +155,4 @@ impl From<downloader::NameError> for StoreError {
     fn from(error: downloader::NameError) -> Self {
         Self::Download(error.into())
     }
-}
-
-pub(super) fn is_gguf(name: &str) -> bool {
-    name.to_ascii_lowercase().rsplit('.').next() == Some("gguf")
 }

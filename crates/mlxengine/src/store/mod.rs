@@ -4,12 +4,13 @@ mod builder;
 mod description;
 mod error;
 mod files;
+mod gguf;
 mod name;
 mod plan;
 mod pull;
 mod source;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use downloader::{Cache, Commit, Downloader, InUse, RepoFolder};
 use hub_client::{HubClient, RepoId, Revision};
@@ -22,6 +23,7 @@ pub use name::NamedModel;
 pub use pull::{Pull, PullProgressStream, Pulled};
 
 use crate::{InferenceEngine, ModelConfiguration};
+use files::Here;
 
 /// Models by name: what the registry knows, the Hub has, and the cache on this machine holds.
 ///
@@ -183,14 +185,18 @@ impl ModelStore {
         let Some((commit, folder)) = self.cached(&repo, &revision).await? else {
             return Ok(None);
         };
-        let looked = folder.clone();
-        if !blocking(move || Ok(files::missing(&looked)))
-            .await?
-            .is_empty()
-        {
-            return Ok(None);
-        }
-        self.stored(model.clone(), &repo, commit, folder)
+        let place = match self.look(model, &repo, &commit, &folder).await? {
+            Here::Folder => folder,
+            Here::Gguf(file) => file,
+            Here::Lacks(_) => return Ok(None),
+            Here::Several(files) => {
+                return Err(StoreError::SeveralGguf {
+                    repo: repo.to_string(),
+                    files,
+                });
+            }
+        };
+        self.stored(model.clone(), &repo, commit, place)
             .await
             .map(Some)
     }
@@ -234,21 +240,39 @@ impl ModelStore {
         .await
     }
 
-    /// A snapshot as a model to load.
+    /// What a snapshot has of a model.
+    async fn look(
+        &self,
+        model: &NamedModel,
+        repo: &RepoId,
+        commit: &Commit,
+        folder: &Path,
+    ) -> Result<Here, StoreError> {
+        let name = RepoFolder::of_model(repo.as_str())?;
+        let (cache, commit, folder) = (self.cache.clone(), commit.clone(), folder.to_path_buf());
+        let wanted = model.gguf().map(str::to_owned);
+        blocking(move || {
+            let listing = cache.listing(&name, &commit);
+            Ok(files::look(&folder, wanted.as_deref(), listing.as_ref()))
+        })
+        .await
+    }
+
+    /// A snapshot's folder, or a GGUF file in it, as a model to load.
     async fn stored(
         &self,
         model: NamedModel,
         repo: &RepoId,
         commit: Commit,
-        folder: PathBuf,
+        place: PathBuf,
     ) -> Result<StoredModel, StoreError> {
         let name = RepoFolder::of_model(repo.as_str())?;
         let cache = self.cache.clone();
         blocking(move || {
             let in_use = cache.begin_use(&name, &commit);
-            let entry = description::entry_of(&model, &folder)?;
+            let entry = description::entry_of(&model, &place)?;
             Ok(StoredModel {
-                configuration: entry.configuration(folder),
+                configuration: entry.configuration(place),
                 commit: Some(commit.to_string()),
                 in_use: Some(in_use),
             })

@@ -27,6 +27,9 @@ pub enum NamedModel {
         repo: RepoId,
         /// The branch, tag or commit.
         revision: Revision,
+        /// Which GGUF file, by its name or a word of it such as `Q4_K_M`; `None` for what the
+        /// repository has only one of.
+        file: Option<String>,
         /// What the registry says about it.
         entry: Option<Box<ModelEntry>>,
     },
@@ -34,7 +37,8 @@ pub enum NamedModel {
 
 impl NamedModel {
     /// Finds out what is meant: a path of this machine, a name of the registry, or
-    /// `organisation/name` of the Hub; each of the latter two with `@revision` if one is wanted.
+    /// `organisation/name` of the Hub; each of the latter two with `@revision` if one is wanted, and
+    /// `:Q4_K_M` before that to choose one of several GGUF files.
     ///
     /// A path is what exists, and what looks like one: absolute, or beginning with `.` or `~/`.
     ///
@@ -53,13 +57,18 @@ impl NamedModel {
             Some((name, revision)) => (name, Some(Revision::parse(revision)?)),
             None => (name, None),
         };
+        let (name, file) = match (registry.get(name), name.split_once(':')) {
+            (Err(_), Some((name, file))) if !file.is_empty() => (name, Some(file.to_owned())),
+            _ => (name, None),
+        };
         match registry.get(name) {
-            Ok(entry) => Self::from_entry(entry, asked),
+            Ok(entry) => Self::from_entry(entry, asked, file),
             // Only names with an organisation are asked for on the Hub: a misspelt short name
             // should be told so, and not by way of the network.
             Err(_) if name.contains('/') => Ok(Self::Hub {
                 repo: RepoId::parse(name)?,
                 revision: asked.unwrap_or_default(),
+                file,
                 entry: None,
             }),
             Err(unknown) => Err(unknown.into()),
@@ -73,7 +82,11 @@ impl NamedModel {
         looks_so || (!name.is_empty() && path.exists())
     }
 
-    fn from_entry(entry: &ModelEntry, asked: Option<Revision>) -> Result<Self, StoreError> {
+    fn from_entry(
+        entry: &ModelEntry,
+        asked: Option<Revision>,
+        file: Option<String>,
+    ) -> Result<Self, StoreError> {
         let boxed = Some(Box::new(entry.clone()));
         match &entry.place {
             Place::Hub { repo, revision } => {
@@ -81,6 +94,7 @@ impl NamedModel {
                 Ok(Self::Hub {
                     repo: RepoId::parse(repo.as_str())?,
                     revision: asked.or(listed).unwrap_or_default(),
+                    file,
                     entry: boxed,
                 })
             }
@@ -115,6 +129,14 @@ impl NamedModel {
         }
     }
 
+    /// Which GGUF file is wanted, if one was named.
+    pub(super) fn gguf(&self) -> Option<&str> {
+        match self {
+            Self::Local { .. } => None,
+            Self::Hub { file, .. } => file.as_deref(),
+        }
+    }
+
     /// What the registry says about it.
     pub fn entry(&self) -> Option<&ModelEntry> {
         match self {
@@ -137,8 +159,21 @@ impl fmt::Display for NamedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local { path, .. } => path.display().fmt(f),
-            Self::Hub { repo, revision, .. } if *revision == Revision::main() => repo.fmt(f),
-            Self::Hub { repo, revision, .. } => write!(f, "{repo}@{revision}"),
+            Self::Hub {
+                repo,
+                revision,
+                file,
+                ..
+            } => {
+                repo.fmt(f)?;
+                if let Some(file) = file {
+                    write!(f, ":{file}")?;
+                }
+                if *revision == Revision::main() {
+                    return Ok(());
+                }
+                write!(f, "@{revision}")
+            }
         }
     }
 }

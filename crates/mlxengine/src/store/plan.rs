@@ -2,16 +2,34 @@
 
 use std::sync::Arc;
 
-use downloader::{Commit, Digest, FilePath, Plan, PlannedFile, RefName, RepoFolder, Selection};
-use hub_client::{CommitHash, HubClient, HubError, ModelFile, ModelInfo, RepoId, Revision};
+use downloader::{
+    Commit, Digest, FilePath, ListedFile, Listing, Plan, PlannedFile, RefName, RepoFolder,
+    Selection,
+};
+use hub_client::{BlobId, CommitHash, HubClient, HubError, ModelFile, ModelInfo, RepoId, Revision};
 
-use super::{StoreError, error::is_gguf, source::HubSource};
+use super::{
+    StoreError,
+    gguf::{self, Choice},
+    source::HubSource,
+};
 
 /// The files of a commit that a selection wants.
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) commit: Commit,
     pub(super) plan: Plan,
+    /// The GGUF file that is the model, where it is one.
+    pub(super) gguf: Option<FilePath>,
+}
+
+/// Which files are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Files<'a> {
+    /// What an engine needs: of several GGUF files the one that is named so.
+    Model { gguf: Option<&'a str> },
+    /// These, whatever they are.
+    Chosen(&'a Selection),
 }
 
 /// Makes the plan for a model, as `info` describes it at `revision`.
@@ -23,23 +41,25 @@ pub(super) fn wanted(
     asked: &RepoId,
     revision: &Revision,
     info: &ModelInfo,
-    selection: &Selection,
-    as_model: bool,
+    which: Files<'_>,
 ) -> Result<Wanted, StoreError> {
     let sha = commit_of(hub, revision, info)?;
     let at = Revision::from(sha.clone());
+    let model = Selection::model()?;
+    let (selection, gguf) = match which {
+        Files::Chosen(selection) => (selection, None),
+        Files::Model { gguf } => (&model, chosen_gguf(asked, info, &model, gguf)?),
+    };
     let mut files = Vec::new();
     for file in &info.files {
         let path = FilePath::new(file.path.as_str())?;
-        if selection.wants(&path) {
+        let is_wanted = match &gguf {
+            Some(gguf) => path == *gguf,
+            None => selection.wants(&path),
+        };
+        if is_wanted {
             files.push(planned(hub, &info.id, &at, file, path));
         }
-    }
-    let has_weights = files
-        .iter()
-        .any(|file| file.path().as_str().ends_with(".safetensors"));
-    if as_model && !has_weights {
-        return Err(no_weights(asked, info, selection)?);
     }
     // Small files come first, so that a model can be described before its weights are there.
     files.sort_by_key(PlannedFile::size);
@@ -47,10 +67,67 @@ pub(super) fn wanted(
     // Under the name that was asked for, by which every client looks for it.
     let mut plan = Plan::new(RepoFolder::of_model(asked.as_str())?, commit.clone(), files)
         .map_err(downloader::Error::from)?;
+    if let Some(listing) = listing(info)? {
+        plan = plan.with_listing(listing);
+    }
     if revision.as_commit().is_none() {
         plan = plan.with_ref(RefName::new(revision.as_str())?);
     }
-    Ok(Wanted { commit, plan })
+    Ok(Wanted { commit, plan, gguf })
+}
+
+/// The GGUF file that is the model; `None` if the model is safetensors.
+fn chosen_gguf(
+    asked: &RepoId,
+    info: &ModelInfo,
+    model: &Selection,
+    wanted: Option<&str>,
+) -> Result<Option<FilePath>, StoreError> {
+    let paths = || info.files.iter().map(|file| file.path.as_str());
+    let mut has_safetensors = false;
+    for path in paths().filter(|path| path.ends_with(".safetensors")) {
+        has_safetensors |= model.wants(&FilePath::new(path)?);
+    }
+    if wanted.is_none() && has_safetensors {
+        return Ok(None);
+    }
+    let repo = asked.to_string();
+    match (gguf::choose(paths(), wanted), wanted) {
+        (Choice::One(path), _) => Ok(Some(FilePath::new(path)?)),
+        (Choice::Several(files), _) => Err(StoreError::SeveralGguf {
+            repo,
+            files: files.into_iter().map(str::to_owned).collect(),
+        }),
+        (Choice::None, Some(wanted)) => Err(StoreError::NoGguf {
+            repo,
+            wanted: wanted.to_owned(),
+            found: paths()
+                .filter(|path| gguf::is_gguf(path))
+                .map(str::to_owned)
+                .collect(),
+        }),
+        (Choice::None, None) => Err(no_weights(asked, info, model)?),
+    }
+}
+
+/// All files as the cache notes them; `None` if a size or a hash is not known, as where it is masked.
+fn listing(info: &ModelInfo) -> Result<Option<Listing>, StoreError> {
+    let digest = |blob: &Option<BlobId>| Digest::from_hex(blob.as_ref()?.file_name()?);
+    let mut listing = Listing::default();
+    for file in &info.files {
+        let (Some(size), Some(Digest::GitSha1(git))) = (file.size, digest(&file.git)) else {
+            return Ok(None);
+        };
+        let mut listed = ListedFile::new(size, git);
+        if file.lfs {
+            let Some(Digest::Sha256(sha256)) = digest(&file.blob) else {
+                return Ok(None);
+            };
+            listed = listed.in_large_file_storage(sha256);
+        }
+        listing.insert(FilePath::new(file.path.as_str())?, listed);
+    }
+    Ok(Some(listing))
 }
 
 fn commit_of(
@@ -101,7 +178,7 @@ fn no_weights(
     let mut found = Vec::new();
     for file in &info.files {
         let path = FilePath::new(file.path.as_str())?;
-        if is_gguf(file.path.as_str()) || selection.is_pickle(&path) {
+        if gguf::is_gguf(file.path.as_str()) || selection.is_pickle(&path) {
             found.push(file.path.to_string());
         }
     }

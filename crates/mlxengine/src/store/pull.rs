@@ -14,7 +14,11 @@ use futures_core::{Stream, future::BoxFuture};
 use futures_util::StreamExt as _;
 use hub_client::{HubError, ModelInfo, RepoId, Revision};
 
-use super::{ModelStore, NamedModel, StoreError, StoredModel, blocking, files, plan};
+use super::{
+    ModelStore, NamedModel, StoreError, StoredModel, blocking,
+    files::{self, Here},
+    plan,
+};
 
 /// A model about to be fetched; `.await` it.
 ///
@@ -35,7 +39,7 @@ pub struct Pull {
 pub struct Pulled {
     /// The model, ready to be loaded.
     pub model: StoredModel,
-    /// Its folder.
+    /// Its folder, or its GGUF file.
     pub path: PathBuf,
     /// Bytes of the files that were wanted.
     pub bytes: u64,
@@ -113,16 +117,18 @@ impl Pull {
         revision: &Revision,
         info: &ModelInfo,
     ) -> Result<plan::Wanted, StoreError> {
-        let model = Selection::model()?;
-        let selection = self.selection.as_ref().unwrap_or(&model);
-        let as_model = self.selection.is_none();
-        let hub = &self.store.impatient_hub;
-        plan::wanted(hub, repo, revision, info, selection, as_model)
+        let which = match &self.selection {
+            Some(selection) => plan::Files::Chosen(selection),
+            None => plan::Files::Model {
+                gguf: self.model.gguf(),
+            },
+        };
+        plan::wanted(&self.store.impatient_hub, repo, revision, info, which)
     }
 
     async fn run(self) -> Result<Pulled, StoreError> {
         let (repo, revision) = self.model.on_hub()?;
-        let cached = Cached::look(&self.store, repo, revision).await?;
+        let cached = Cached::look(&self.store, &self.model).await?;
         if let Some(cached) = &cached
             && cached.is_whole()
             && revision.as_commit().is_some()
@@ -145,10 +151,10 @@ impl Pull {
                 return self.answer_from_cache(repo, cached, Some(error)).await;
             }
             (Err(HubError::Offline { .. }), cached) => {
-                return Err(StoreError::NotHere {
-                    model: self.model.to_string(),
-                    missing: cached.as_ref().map_or(Vec::new(), |c| c.missing.clone()),
-                });
+                return Err(not_here(
+                    &self.model,
+                    cached.as_ref().map(|cached| &cached.here),
+                ));
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -171,13 +177,14 @@ impl Pull {
             }
         };
         let model = self.model.clone();
-        let stored = self
-            .store
-            .stored(model, repo, wanted.commit, snapshot.path.clone())
-            .await?;
+        let path = match &wanted.gguf {
+            Some(file) => snapshot.path.join(file.as_str()),
+            None => snapshot.path,
+        };
+        let stored = self.store.stored(model, repo, wanted.commit, path.clone());
         Ok(Pulled {
-            model: stored,
-            path: snapshot.path,
+            model: stored.await?,
+            path,
             bytes: snapshot.files.iter().map(|file| file.size).sum(),
             received: snapshot.received,
             not_asked: None,
@@ -193,7 +200,11 @@ impl Pull {
         if let Some(error) = &not_asked {
             tracing::debug!(%error, "the cache answers alone");
         }
-        let (commit, path) = (cached.commit.clone(), cached.path.clone());
+        let commit = cached.commit.clone();
+        let path = match &cached.here {
+            Here::Gguf(file) => file.clone(),
+            _ => cached.path.clone(),
+        };
         let model = self.model.clone();
         let stored = self.store.stored(model, repo, commit, path.clone()).await?;
         let looked = path.clone();
@@ -211,31 +222,39 @@ impl Pull {
 struct Cached {
     commit: downloader::Commit,
     path: PathBuf,
-    /// What it lacks of a model.
-    missing: Vec<String>,
+    here: Here,
 }
 
 impl Cached {
-    async fn look(
-        store: &ModelStore,
-        repo: &RepoId,
-        revision: &Revision,
-    ) -> Result<Option<Self>, StoreError> {
+    async fn look(store: &ModelStore, model: &NamedModel) -> Result<Option<Self>, StoreError> {
+        let (repo, revision) = model.on_hub()?;
         let Some((commit, path)) = store.cached(repo, revision).await? else {
             return Ok(None);
         };
-        blocking(move || {
-            Ok(Some(Self {
-                missing: files::missing(&path),
-                commit,
-                path,
-            }))
-        })
-        .await
+        let here = store.look(model, repo, &commit, &path).await?;
+        Ok(Some(Self { commit, path, here }))
     }
 
     fn is_whole(&self) -> bool {
-        self.missing.is_empty()
+        matches!(self.here, Here::Folder | Here::Gguf(_))
+    }
+}
+
+/// Why an offline store has no model.
+fn not_here(model: &NamedModel, here: Option<&Here>) -> StoreError {
+    let missing = match here {
+        Some(Here::Several(files)) => {
+            return StoreError::SeveralGguf {
+                repo: model.to_string(),
+                files: files.clone(),
+            };
+        }
+        Some(Here::Lacks(missing)) => missing.clone(),
+        _ => Vec::new(),
+    };
+    StoreError::NotHere {
+        model: model.to_string(),
+        missing,
     }
 }
 

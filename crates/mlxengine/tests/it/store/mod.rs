@@ -1,11 +1,13 @@
 //! The store, against a Hub on the loopback.
 
 mod describe;
+mod gguf;
 mod memory;
 mod names;
 mod offline;
 mod open;
 mod pull;
+mod python;
 
 use std::{collections::HashMap, path::Path, time::Duration};
 

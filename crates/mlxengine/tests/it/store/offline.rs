@@ -47,7 +47,8 @@ async fn offline_what_a_model_lacks_is_named() {
         error.to_string(),
         "org/tiny-4bit is not on this machine: it lacks model.safetensors"
     );
-    // Of several files the index says which.
+    // Of several files the index says which, even where nothing notes what the commit has.
+    std::fs::remove_dir_all(path.join("../../trees")).unwrap();
     let index = r#"{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}"#;
     std::fs::write(path.join("model.safetensors.index.json"), index).unwrap();
     std::fs::write(path.join("model-1.safetensors"), "x").unwrap();

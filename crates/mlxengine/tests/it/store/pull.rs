@@ -199,15 +199,15 @@ async fn weights_in_other_forms_are_told_apart() {
     let pickles = Repo::new(ID)
         .file("config.json", super::config())
         .lfs("pytorch_model.bin", Content::noise(1, 10))
-        .lfs("model.Q4_0.gguf", Content::noise(1, 10));
+        .lfs("model-00001-of-00002.gguf", Content::noise(1, 10));
     let world = World::with(pickles);
     let model = world.store.find(ID).unwrap();
     let error = world.store.pull(model).await.unwrap_err();
     let StoreError::NoWeights { found, .. } = &error else {
         panic!("{error:?}");
     };
-    assert_eq!(found, &["pytorch_model.bin", "model.Q4_0.gguf"]);
-    assert!(error.suggestion().contains(".gguf"));
+    assert_eq!(found, &["pytorch_model.bin", "model-00001-of-00002.gguf"]);
+    assert!(error.suggestion().contains("safetensors"));
 }
 
 #[tokio::test]
