@@ -120,7 +120,7 @@ fn a_saved_chat_remembers_thoughts() {
     assert_eq!(run.stdout, "Paris.\n");
     let saved: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(
-        saved[1],
+        saved["messages"][1],
         json!({ "role": "assistant", "content": "Paris.", "reasoning": "Let me see." })
     );
 }
