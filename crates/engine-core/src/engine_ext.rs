@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BoxFuture, Engine, Error, GenerateRequest, GenerationEvent, GenerationStream,
-    GenerationSummary, Result, TokenId,
+    GenerationSummary, Result, TokenId, TokenLogprobs,
 };
 
 /// A whole answer.
@@ -21,6 +21,9 @@ pub struct Completion {
     pub text: String,
     /// Its tokens.
     pub tokens: Vec<TokenId>,
+    /// One for each token, if the request asked for them; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprobs>,
     /// Why it ended, and what it took.
     pub summary: GenerationSummary,
 }
@@ -58,19 +61,23 @@ impl<E: Engine + ?Sized> EngineExt for E {}
 async fn collect(mut events: GenerationStream) -> Result<Completion> {
     let mut text = String::new();
     let mut tokens = Vec::new();
+    let mut logprobs = Vec::new();
     while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
         match event? {
             GenerationEvent::Delta {
                 text: piece,
                 tokens: ids,
+                logprobs: of_ids,
             } => {
                 text.push_str(&piece);
                 tokens.extend(ids);
+                logprobs.extend(of_ids);
             }
             GenerationEvent::Done(summary) => {
                 return Ok(Completion {
                     text,
                     tokens,
+                    logprobs,
                     summary,
                 });
             }

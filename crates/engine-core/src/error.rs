@@ -71,6 +71,15 @@ pub enum Error {
         field: Field,
     },
 
+    /// The answer's form can't be enforced.
+    #[error("the {field} can't be honoured: {reason}")]
+    InvalidConstraint {
+        /// The field of the request that holds the form.
+        field: Field,
+        /// What of it can't be enforced, or is wrong.
+        reason: String,
+    },
+
     /// The prompt leaves no room for an answer.
     #[error("the prompt has {prompt_tokens} tokens, and the context holds {context_length}")]
     ContextOverflow {
@@ -184,6 +193,10 @@ impl Error {
                 "leave {field} at its default, choose another backend, or send the request in lenient mode"
             )
             .into(),
+            Self::InvalidConstraint { .. } => {
+                "change the part that the reason names, or leave it out and check the answer yourself"
+                    .into()
+            }
             Self::ContextOverflow { .. } => {
                 "shorten the prompt, or load the model with a larger context".into()
             }

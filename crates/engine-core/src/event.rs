@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Field, TokenId};
+use crate::{Field, TokenId, TokenLogprobs};
 
 /// One event of a generation.
 ///
@@ -29,6 +29,10 @@ pub enum GenerationEvent {
         text: String,
         /// The tokens generated since the last delta. An end-of-text or stop token is not among them.
         tokens: Vec<TokenId>,
+        /// One for each of the tokens, if
+        /// [`GenerateParams::logprobs`](crate::GenerateParams::logprobs) asks for them; else empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logprobs: Vec<TokenLogprobs>,
     },
     /// The answer is complete.
     Done(GenerationSummary),
@@ -49,6 +53,12 @@ pub enum FinishReason {
     MaxTokens,
     /// The context is full.
     ContextFull,
+    /// The answer has the form of
+    /// [`GenerateParams::constraint`](crate::GenerateParams::constraint), and nothing could follow.
+    ConstraintMet,
+    /// [`GenerateParams::loop_guard`](crate::GenerateParams::loop_guard) found the answer repeating a
+    /// piece of this many tokens.
+    Loop(u32),
 }
 
 impl FinishReason {
@@ -60,6 +70,8 @@ impl FinishReason {
             Self::StopString(_) => "stop_string",
             Self::MaxTokens => "max_tokens",
             Self::ContextFull => "context_full",
+            Self::ConstraintMet => "constraint_met",
+            Self::Loop(_) => "loop",
         }
     }
 }

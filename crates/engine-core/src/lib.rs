@@ -4,28 +4,35 @@ mod backend;
 mod capability;
 mod chat;
 mod configuration;
+mod constraint;
 mod engine;
 mod engine_ext;
 mod error;
 mod event;
 mod load;
 mod logits;
+mod logprobs;
+mod loop_guard;
 mod memory;
 mod model;
 mod params;
 mod progress;
 mod request;
+mod sampling;
 
 pub use backend::{Availability, Backend, BackendInfo, Suitability};
 pub use capability::{Capabilities, Field, FieldSet};
 pub use chat::{Message, Role};
 pub use configuration::{KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization};
+pub use constraint::Constraint;
 pub use engine::{Engine, EngineInfo, GenerationStream};
 pub use engine_ext::{Completion, EngineExt, TextStream};
 pub use error::{Error, Result, Source};
 pub use event::{FinishReason, GenerationEvent, GenerationSummary, Timings, Usage};
 pub use load::{ComputeType, DeviceChoice, KvType, LoadOptions, LoadRequest};
 pub use logits::Logits;
+pub use logprobs::{TokenLogprob, TokenLogprobs};
+pub use loop_guard::LoopGuard;
 pub use memory::MemoryReport;
 pub use model::{
     DeviceInput, DeviceRun, DeviceToken, LogitsWanted, Model, ModelInfo, Run, SequenceId,
@@ -33,6 +40,7 @@ pub use model::{
 pub use params::GenerateParams;
 pub use progress::{LoadProgress, LoadStage, Progress};
 pub use request::{GenerateRequest, Leniency, Prompt, ValidRequest};
+pub use sampling::{Dry, Mirostat, SamplerStage, Xtc};
 
 /// The number of a token in a model's vocabulary.
 pub type TokenId = u32;

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use engine_core::{
     DeviceToken, Error, Field, FinishReason, GenerateParams, GenerationEvent, GenerationSummary,
-    Result, SequenceId, Timings, TokenId, Usage,
+    Result, SequenceId, Timings, TokenId, TokenLogprobs, Usage,
 };
 
-use super::{answer::Answer, events::EventSender};
-use crate::Sampler;
+use super::{answer::Answer, events::EventSender, loops::Loops};
+use crate::{Sampler, constraint::Follower};
 
 /// What a generation waits for.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,9 @@ pub(super) struct Generation {
     pub(super) phase: Phase,
     /// Open from admission until the scheduler closes it.
     pub(super) sequence: Option<SequenceId>,
-    pub(super) sampler: Sampler,
+    sampler: Sampler,
+    constraint: Option<Follower>,
+    loops: Option<Loops>,
     pub(super) events: EventSender,
     params: GenerateParams,
     ignored: Vec<Field>,
@@ -57,6 +59,7 @@ pub(super) struct Prepared {
     pub(super) ignored: Vec<Field>,
     pub(super) answer: Answer,
     pub(super) sampler: Sampler,
+    pub(super) constraint: Option<Follower>,
     pub(super) end_tokens: Vec<TokenId>,
     pub(super) context_length: usize,
     pub(super) arrived: Instant,
@@ -70,6 +73,7 @@ impl Generation {
             ignored,
             answer,
             sampler,
+            constraint,
             end_tokens,
             context_length,
             arrived,
@@ -79,6 +83,8 @@ impl Generation {
             phase: Phase::Prefill { read: 0 },
             sequence: None,
             sampler,
+            constraint,
+            loops: params.loop_guard.map(Loops::new),
             events,
             params,
             ignored,
@@ -123,30 +129,71 @@ impl Generation {
         }));
     }
 
+    /// Chooses the next token from a row of logits and takes it.
+    ///
+    /// # Errors
+    /// As [`Sampler::choose`], and if the constraint can't be followed any further.
+    pub(super) fn choose(&mut self, row: &[f32]) -> Result<()> {
+        let mask = self.constraint.as_ref().map(Follower::mask);
+        let token = self.sampler.choose(row, mask)?;
+        let logprobs = self.sampler.logprobs(row, token)?;
+        self.phase = Phase::Host { last: token };
+        self.accept(token, logprobs)
+    }
+
     /// Takes the next token: delivers its text, or ends the answer.
-    pub(super) fn accept(&mut self, token: TokenId) {
+    ///
+    /// # Errors
+    /// If the constraint can't be followed any further.
+    pub(super) fn accept(
+        &mut self,
+        token: TokenId,
+        logprobs: Option<TokenLogprobs>,
+    ) -> Result<()> {
         let now = Instant::now();
         self.clock.first_token.get_or_insert(now);
         if self.end_tokens.binary_search(&token).is_ok() {
-            return self.finish(FinishReason::EndOfText(token), String::new(), Vec::new());
+            self.finish(FinishReason::EndOfText(token), Delta::default());
+            return Ok(());
         }
         if self.params.stop_tokens.contains(&token) {
-            return self.finish(FinishReason::StopToken(token), String::new(), Vec::new());
+            self.finish(FinishReason::StopToken(token), Delta::default());
+            return Ok(());
         }
         self.clock.last_token = Some(now);
         self.generated += 1;
         self.sampler.note(token);
         let piece = self.answer.push(token);
+        let delta = Delta {
+            text: piece.text,
+            tokens: vec![token],
+            logprobs: logprobs.into_iter().collect(),
+        };
         if let Some(stop) = piece.stop {
-            self.end_with_delta(self.stop_string(stop), piece.text, vec![token]);
-        } else if let Some(reason) = self.limit(self.generated) {
-            self.finish(reason, piece.text, vec![token]);
+            self.end_with_delta(self.stop_string(stop), delta);
+        } else if let Some(reason) = self.end_after(token)? {
+            self.finish(reason, delta);
         } else {
-            self.events.send(Ok(GenerationEvent::Delta {
-                text: piece.text,
-                tokens: vec![token],
-            }));
+            self.events.send(Ok(delta.into()));
         }
+        Ok(())
+    }
+
+    /// Why the answer ends with this token, if it does.
+    fn end_after(&mut self, token: TokenId) -> Result<Option<FinishReason>> {
+        let period = self.loops.as_mut().and_then(|loops| loops.push(token));
+        if let Some(constraint) = &mut self.constraint
+            && constraint.take(token)?
+        {
+            return Ok(Some(FinishReason::ConstraintMet));
+        }
+        let reason = period
+            .map(FinishReason::Loop)
+            .or_else(|| self.limit(self.generated));
+        if let (None, Some(constraint)) = (&reason, &mut self.constraint) {
+            constraint.find_mask()?;
+        }
+        Ok(reason)
     }
 
     /// Ends with an error.
@@ -180,21 +227,20 @@ impl Generation {
     }
 
     /// Ends the text, which may show a stop string after all.
-    fn finish(&mut self, reason: FinishReason, mut text: String, tokens: Vec<TokenId>) {
+    fn finish(&mut self, reason: FinishReason, mut delta: Delta) {
         match self.answer.finish() {
             Err(error) => self.fail(error),
             Ok(rest) => {
-                text.push_str(&rest.text);
+                delta.text.push_str(&rest.text);
                 let reason = rest.stop.map_or(reason, |stop| self.stop_string(stop));
-                self.end_with_delta(reason, text, tokens);
+                self.end_with_delta(reason, delta);
             }
         }
     }
 
-    fn end_with_delta(&mut self, finish: FinishReason, text: String, tokens: Vec<TokenId>) {
-        if !text.is_empty() || !tokens.is_empty() {
-            self.events
-                .send(Ok(GenerationEvent::Delta { text, tokens }));
+    fn end_with_delta(&mut self, finish: FinishReason, delta: Delta) {
+        if !delta.text.is_empty() || !delta.tokens.is_empty() {
+            self.events.send(Ok(delta.into()));
         }
         let summary = GenerationSummary {
             finish,
@@ -217,6 +263,24 @@ impl Generation {
         );
         self.events.send(Ok(GenerationEvent::Done(summary)));
         self.phase = Phase::Ended;
+    }
+}
+
+/// What an answer has grown by.
+#[derive(Default)]
+struct Delta {
+    text: String,
+    tokens: Vec<TokenId>,
+    logprobs: Vec<TokenLogprobs>,
+}
+
+impl From<Delta> for GenerationEvent {
+    fn from(delta: Delta) -> Self {
+        Self::Delta {
+            text: delta.text,
+            tokens: delta.tokens,
+            logprobs: delta.logprobs,
+        }
     }
 }
 

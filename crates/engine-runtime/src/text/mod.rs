@@ -9,10 +9,12 @@ mod python_json;
 mod python_methods;
 mod special_tokens;
 mod stop;
+mod token_bytes;
+mod token_classes;
 mod tokenizer;
 mod utf8_stream;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use engine_core::{Message, Result, TokenId};
 use serde_json::{Map, Value};
@@ -21,6 +23,9 @@ use self::{
     chat_template::ChatTemplate, end_tokens::end_tokens, special_tokens::SpecialTokens,
     tokenizer::Tokenizer,
 };
+use crate::constraint::Grammars;
+
+pub(crate) use self::token_bytes::TokenBytes;
 pub use self::{
     detokenizer::Detokenizer,
     stop::{StopMatch, StopMatcher},
@@ -49,6 +54,8 @@ pub struct TextPipeline {
     bos_token: Option<String>,
     template: Option<ChatTemplate>,
     end_tokens: Vec<TokenId>,
+    token_bytes: OnceLock<Option<TokenBytes>>,
+    grammars: OnceLock<Result<Arc<Grammars>, String>>,
 }
 
 impl TextPipeline {
@@ -69,6 +76,8 @@ impl TextPipeline {
             bos_token: special.get("bos_token").map(str::to_owned),
             template,
             end_tokens,
+            token_bytes: OnceLock::new(),
+            grammars: OnceLock::new(),
         })
     }
 
