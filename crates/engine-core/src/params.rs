@@ -5,7 +5,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Constraint, Dry, Error, Field, FieldSet, LoopGuard, Mirostat, Result, SamplerStage, TokenId, Xtc,
+    Constraint, Dry, Error, Field, FieldSet, LoopGuard, Mirostat, Result, SamplerStage, TokenId,
+    Xtc,
     sampling::{self, require},
 };
 
@@ -313,7 +314,9 @@ impl GenerateParams {
             || "set together with constraint".to_owned(),
             "left out where a constraint says how the answer ends",
         )?;
-        self.loop_guard.as_ref().map_or(Ok(()), LoopGuard::validate)?;
+        self.loop_guard
+            .as_ref()
+            .map_or(Ok(()), LoopGuard::validate)?;
         sampling::validate(self)
     }
 }

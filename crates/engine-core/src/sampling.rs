@@ -72,10 +72,7 @@ impl SamplerStage {
         let (field, asked) = match self {
             Self::Penalties if params.repetition_penalty != 1.0 => (Field::RepetitionPenalty, true),
             Self::Penalties if params.presence_penalty != 0.0 => (Field::PresencePenalty, true),
-            Self::Penalties => (
-                Field::FrequencyPenalty,
-                params.frequency_penalty != 0.0,
-            ),
+            Self::Penalties => (Field::FrequencyPenalty, params.frequency_penalty != 0.0),
             Self::Dry => (Field::Dry, params.dry.is_some()),
             Self::Temperature => (
                 Field::Temperature,
@@ -255,7 +252,10 @@ impl Mirostat {
 pub(crate) fn validate(params: &GenerateParams) -> Result<()> {
     params.xtc.as_ref().map_or(Ok(()), Xtc::validate)?;
     params.dry.as_ref().map_or(Ok(()), Dry::validate)?;
-    params.mirostat.as_ref().map_or(Ok(()), Mirostat::validate)?;
+    params
+        .mirostat
+        .as_ref()
+        .map_or(Ok(()), Mirostat::validate)?;
     check_bias(params)?;
     check_order(params)?;
     if params.temperature == 0.0 {

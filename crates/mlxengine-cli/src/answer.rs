@@ -1,7 +1,9 @@
 //! Receives one answer from the engine.
 
 use futures_util::StreamExt as _;
-use mlxengine::{GenerationEvent, GenerationStream, GenerationSummary, TokenId, Usage};
+use mlxengine::{
+    GenerationEvent, GenerationStream, GenerationSummary, TokenId, TokenLogprobs, Usage,
+};
 
 use crate::{failure::Failure, interrupt::Interrupt};
 
@@ -10,6 +12,7 @@ use crate::{failure::Failure, interrupt::Interrupt};
 pub(crate) struct Answer {
     pub(crate) text: String,
     pub(crate) tokens: Vec<TokenId>,
+    pub(crate) logprobs: Vec<TokenLogprobs>,
     prompt_tokens: usize,
     /// `None` if Ctrl-C ended the answer.
     pub(crate) summary: Option<GenerationSummary>,
@@ -27,9 +30,14 @@ impl Answer {
     fn take(&mut self, event: GenerationEvent) {
         match event {
             GenerationEvent::Prefill { total, .. } => self.prompt_tokens = total,
-            GenerationEvent::Delta { text, tokens } => {
+            GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            } => {
                 self.text.push_str(&text);
                 self.tokens.extend(tokens);
+                self.logprobs.extend(logprobs);
             }
             GenerationEvent::Done(summary) => self.summary = Some(summary),
             _ => {}

@@ -146,6 +146,7 @@ fn is_refusal(error: &Error) -> bool {
     matches!(
         error,
         Error::InvalidParameter { .. }
+            | Error::InvalidConstraint { .. }
             | Error::Unsupported { .. }
             | Error::ContextOverflow { .. }
             | Error::InvalidToken { .. }

@@ -12,11 +12,12 @@ pub use downloader;
 pub use engine::InferenceEngine;
 pub use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Capabilities, Completion, ComputeType,
-    DeviceChoice, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
-    GenerateParams, GenerateRequest, GenerationEvent, GenerationStream, GenerationSummary,
-    KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage, MemoryEstimate,
-    MemoryReport, Message, ModelConfiguration, ModelInfo, Prompt, Quantization, Result, Role,
-    Suitability, TextStream, Timings, TokenId, Usage,
+    Constraint, DeviceChoice, Dry, Engine, EngineExt, EngineInfo, Error, Field, FieldSet,
+    FinishReason, GenerateParams, GenerateRequest, GenerationEvent, GenerationStream,
+    GenerationSummary, KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage,
+    LoopGuard, MemoryEstimate, MemoryReport, Message, Mirostat, ModelConfiguration, ModelInfo,
+    Prompt, Quantization, Result, Role, SamplerStage, Suitability, TextStream, Timings, TokenId,
+    TokenLogprob, TokenLogprobs, Usage, Xtc,
 };
 #[cfg(feature = "cpu")]
 pub use engine_cpu::CpuBackend;

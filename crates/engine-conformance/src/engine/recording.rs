@@ -2,6 +2,7 @@
 
 use engine_core::{
     Error, FinishReason, GenerationEvent, GenerationStream, GenerationSummary, TokenId,
+    TokenLogprobs,
 };
 use futures_util::StreamExt;
 
@@ -12,6 +13,7 @@ use crate::case::{CaseResult, Stop, fail, in_words};
 pub(super) struct Recording {
     pub(super) prefill: Vec<(usize, usize)>,
     pub(super) deltas: Vec<(String, Vec<TokenId>)>,
+    pub(super) logprobs: Vec<TokenLogprobs>,
     pub(super) summary: Option<GenerationSummary>,
     pub(super) error: Option<Error>,
     /// What came out of order: each in words.
@@ -54,7 +56,14 @@ impl Recording {
                 }
                 self.prefill.push((processed, total));
             }
-            Ok(GenerationEvent::Delta { text, tokens }) => self.deltas.push((text, tokens)),
+            Ok(GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            }) => {
+                self.deltas.push((text, tokens));
+                self.logprobs.extend(logprobs);
+            }
             Ok(GenerationEvent::Done(summary)) => self.summary = Some(summary),
             Ok(other) => self.misplaced.push(format!("an unknown event {other:?}")),
             Err(error) => self.error = Some(error),
@@ -82,6 +91,7 @@ impl Recording {
         Ok(Answer {
             text,
             tokens,
+            logprobs: self.logprobs,
             summary,
         })
     }
@@ -103,6 +113,7 @@ impl Recording {
 pub(super) struct Answer {
     pub(super) text: String,
     pub(super) tokens: Vec<TokenId>,
+    pub(super) logprobs: Vec<TokenLogprobs>,
     pub(super) summary: GenerationSummary,
 }
 

@@ -29,6 +29,7 @@ fn delta(text: &str) -> GenerationEvent {
     GenerationEvent::Delta {
         text: text.to_owned(),
         tokens: Vec::new(),
+        logprobs: Vec::new(),
     }
 }
 
@@ -188,9 +189,17 @@ fn miscounted_usage_fails() {
 fn unfinished_text(events: GenerationStream) -> GenerationStream {
     let mut held = String::new();
     rewritten(events, move |event| match event {
-        Ok(GenerationEvent::Delta { text, tokens }) => {
+        Ok(GenerationEvent::Delta {
+            text,
+            tokens,
+            logprobs,
+        }) => {
             let text = std::mem::replace(&mut held, text);
-            vec![Ok(GenerationEvent::Delta { text, tokens })]
+            vec![Ok(GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            })]
         }
         other => vec![other],
     })
@@ -217,13 +226,21 @@ impl Flaw for SplitsCharacters {
         Ok(rewritten(
             inner.generate(request)?,
             move |event| match event {
-                Ok(GenerationEvent::Delta { text, tokens }) => {
+                Ok(GenerationEvent::Delta {
+                    text,
+                    tokens,
+                    logprobs,
+                }) => {
                     let text = if text.is_empty() {
                         broken.clone()
                     } else {
                         text
                     };
-                    vec![Ok(GenerationEvent::Delta { text, tokens })]
+                    vec![Ok(GenerationEvent::Delta {
+                        text,
+                        tokens,
+                        logprobs,
+                    })]
                 }
                 other => vec![other],
             },
@@ -325,10 +342,16 @@ impl Flaw for ForgetsWhatItHeldBack {
         Ok(rewritten(
             inner.generate(request)?,
             move |event| match event {
-                Ok(GenerationEvent::Delta { text, tokens }) if has_stops => {
+                Ok(GenerationEvent::Delta { text, tokens, .. }) if has_stops => {
                     let before = last.replace((text, tokens));
                     before
-                        .map(|(text, tokens)| Ok(GenerationEvent::Delta { text, tokens }))
+                        .map(|(text, tokens)| {
+                            Ok(GenerationEvent::Delta {
+                                text,
+                                tokens,
+                                logprobs: Vec::new(),
+                            })
+                        })
                         .into_iter()
                         .collect()
                 }
@@ -336,7 +359,11 @@ impl Flaw for ForgetsWhatItHeldBack {
                     let held = last.take().map(|(text, tokens)| {
                         let stopped = matches!(summary.finish, FinishReason::StopString(_));
                         let text = if stopped { text } else { String::new() };
-                        Ok(GenerationEvent::Delta { text, tokens })
+                        Ok(GenerationEvent::Delta {
+                            text,
+                            tokens,
+                            logprobs: Vec::new(),
+                        })
                     });
                     let end = [Ok(GenerationEvent::Done(summary))];
                     held.into_iter().chain(end).collect()

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use engine_core::{Field, FinishReason, GenerationEvent, GenerationSummary, Timings, Usage};
+use engine_core::{
+    Field, FinishReason, GenerationEvent, GenerationSummary, Timings, TokenLogprob, TokenLogprobs,
+    Usage,
+};
 
 fn summary() -> GenerationSummary {
     GenerationSummary {
@@ -31,6 +34,21 @@ fn events_survive_json() {
         GenerationEvent::Delta {
             text: "é".into(),
             tokens: vec![1, 2],
+            logprobs: Vec::new(),
+        },
+        GenerationEvent::Delta {
+            text: "a".into(),
+            tokens: vec![3],
+            logprobs: vec![TokenLogprobs {
+                chosen: TokenLogprob {
+                    token: 3,
+                    logprob: -0.5,
+                },
+                top: vec![TokenLogprob {
+                    token: 7,
+                    logprob: -0.25,
+                }],
+            }],
         },
         GenerationEvent::Done(summary()),
     ];

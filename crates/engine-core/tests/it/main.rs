@@ -8,4 +8,5 @@ mod load;
 mod logits;
 mod params;
 mod request;
+mod samplers;
 mod traits;

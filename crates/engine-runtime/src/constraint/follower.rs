@@ -44,7 +44,9 @@ impl Follower {
     pub(crate) fn take(&mut self, token: TokenId) -> Result<bool> {
         let parser = &mut self.parser;
         let ended = guarded(|| {
-            parser.consume_token(token).map_err(|error| error.to_string())?;
+            parser
+                .consume_token(token)
+                .map_err(|error| error.to_string())?;
             parser.check_stop().map_err(|error| error.to_string())
         })
         .map_err(invalid)?;

@@ -42,10 +42,19 @@ fn check(schema: &mut Value, place: &str) -> Result<(), String> {
         return Ok(());
     };
     if schema.contains_key(OPTIONS) {
-        return Err(format!("{place} holds {OPTIONS}, which is not for schemas to set"));
+        return Err(format!(
+            "{place} holds {OPTIONS}, which is not for schemas to set"
+        ));
     }
-    if place != "#" && schema.get("$id").or_else(|| schema.get("id")).is_some_and(Value::is_string) {
-        return Err(format!("{place} has an $id of its own; only the whole schema can have one"));
+    if place != "#"
+        && schema
+            .get("$id")
+            .or_else(|| schema.get("id"))
+            .is_some_and(Value::is_string)
+    {
+        return Err(format!(
+            "{place} has an $id of its own; only the whole schema can have one"
+        ));
     }
     check_least_properties(schema, place)?;
     make_dates_exact(schema);

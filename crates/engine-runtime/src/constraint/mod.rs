@@ -15,7 +15,9 @@ use engine_core::{Constraint, Error, Field, Result, TokenId};
 use llguidance::{
     ParserFactory, TokenParser,
     api::{GrammarWithLexer, TopLevelGrammar},
-    toktrie::{ApproximateTokEnv, INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie},
+    toktrie::{
+        ApproximateTokEnv, INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie,
+    },
 };
 use serde_json::{Value, json};
 
@@ -111,7 +113,8 @@ fn factory(tokens: &TokenBytes, end_tokens: &[TokenId]) -> Result<ParserFactory,
 }
 
 fn grammar(constraint: &Constraint) -> Result<TopLevelGrammar, String> {
-    let of_schema = |schema: &Value| json_schema::prepare(schema).map(TopLevelGrammar::from_json_schema);
+    let of_schema =
+        |schema: &Value| json_schema::prepare(schema).map(TopLevelGrammar::from_json_schema);
     match constraint {
         Constraint::JsonObject => of_schema(&json!({ "type": "object" })),
         Constraint::JsonSchema(schema) => of_schema(schema),

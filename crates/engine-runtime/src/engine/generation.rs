@@ -145,11 +145,7 @@ impl Generation {
     ///
     /// # Errors
     /// If the constraint can't be followed any further.
-    pub(super) fn accept(
-        &mut self,
-        token: TokenId,
-        logprobs: Option<TokenLogprobs>,
-    ) -> Result<()> {
+    pub(super) fn accept(&mut self, token: TokenId, logprobs: Option<TokenLogprobs>) -> Result<()> {
         let now = Instant::now();
         self.clock.first_token.get_or_insert(now);
         if self.end_tokens.binary_search(&token).is_ok() {

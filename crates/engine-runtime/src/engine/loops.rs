@@ -40,8 +40,7 @@ impl Loops {
             *equal += 1;
             // The first piece equals none before it.
             let all = *equal + length as u32;
-            let is_loop =
-                all / length as u32 >= self.guard.repeats && all >= self.guard.min_tokens;
+            let is_loop = all / length as u32 >= self.guard.repeats && all >= self.guard.min_tokens;
             if is_loop && found.is_none() {
                 found = Some(length as u32);
             }

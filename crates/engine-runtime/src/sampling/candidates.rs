@@ -120,10 +120,7 @@ impl Candidates {
             }
         }
         // The product above may round up to the sum.
-        let last = self
-            .list
-            .iter()
-            .rfind(|candidate| candidate.weight > 0.0)?;
+        let last = self.list.iter().rfind(|candidate| candidate.weight > 0.0)?;
         (mass.beyond == 0.0).then_some(*last)
     }
 

@@ -92,9 +92,13 @@ pub(super) fn typical_p(
         (center - expected(beyond * cut, beyond)) * 2.0
     };
     by_distance.clear();
-    by_distance.extend(candidates.list.iter().enumerate().map(|(index, candidate)| {
-        ((f64::from(candidate.score) - center).abs(), index as u32)
-    }));
+    by_distance.extend(
+        candidates
+            .list
+            .iter()
+            .enumerate()
+            .map(|(index, candidate)| ((f64::from(candidate.score) - center).abs(), index as u32)),
+    );
     by_distance.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let weight = |index: u32| candidates.list[index as usize].weight;
     let mut sum = 0.0;
@@ -130,7 +134,10 @@ pub(super) fn typical_p(
         candidates.keep_first(last as usize + 1);
         candidates.list.drain(..first as usize);
     } else {
-        let copy: Vec<_> = places.by_ref().map(|index| candidates.list[index as usize]).collect();
+        let copy: Vec<_> = places
+            .by_ref()
+            .map(|index| candidates.list[index as usize])
+            .collect();
         candidates.list = copy;
         candidates.list.sort_unstable_by(likeliest_first);
         candidates.unlisted = 0;
@@ -168,9 +175,8 @@ pub(super) fn xtc(
     let Some(least) = least.filter(|_| above > 1) else {
         return Some(());
     };
-    let is_out = |candidate: &Candidate| {
-        candidate.weight >= lowest && candidate.token != least.token
-    };
+    let is_out =
+        |candidate: &Candidate| candidate.weight >= lowest && candidate.token != least.token;
     let spared = candidates
         .list
         .iter()
@@ -199,7 +205,10 @@ pub(super) fn surprise(candidates: &mut Candidates, bound: f64) -> Option<f64> {
     let unclear = |weight: f64| weight >= lowest && weight < highest;
     if beyond > 0.0
         && (f64::from(candidates.cut.exp()) >= lowest
-            || candidates.list.iter().any(|candidate| unclear(candidate.weight)))
+            || candidates
+                .list
+                .iter()
+                .any(|candidate| unclear(candidate.weight)))
     {
         return None;
     }

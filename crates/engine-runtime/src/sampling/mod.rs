@@ -188,9 +188,7 @@ impl Sampler {
             .run(logits, mask)
             .ok_or_else(|| unsound(&self.backend, mask.is_some()))?;
         let xtc_draw = match &mut self.random {
-            Some(random) if random.pipeline.has_xtc() => {
-                random.draws.at(self.step, Purpose::Xtc)
-            }
+            Some(random) if random.pipeline.has_xtc() => random.draws.at(self.step, Purpose::Xtc),
             _ => 1.0,
         };
         let step = Step {

@@ -15,11 +15,7 @@ pub(super) struct Penalizers {
 }
 
 impl Penalizers {
-    pub(super) fn new(
-        params: &GenerateParams,
-        prompt: &[TokenId],
-        classes: &TokenClasses,
-    ) -> Self {
+    pub(super) fn new(params: &GenerateParams, prompt: &[TokenId], classes: &TokenClasses) -> Self {
         let active = params
             .stages()
             .iter()

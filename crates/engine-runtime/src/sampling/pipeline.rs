@@ -176,9 +176,9 @@ impl Pipeline {
             .at_least(logits, least)
             .filter(|(_, logit)| *logit < *above);
         let temperature = self.temperature;
-        self.listed.list.extend(
-            band.map(|(token, logit)| Candidate::new(token, (logit - top) / temperature)),
-        );
+        self.listed
+            .list
+            .extend(band.map(|(token, logit)| Candidate::new(token, (logit - top) / temperature)));
         *above = least;
         self.listed.unlisted = if least > f32::MIN {
             logits.len() - self.listed.list.len()

@@ -53,7 +53,9 @@ impl TokenBytes {
     /// A token's bytes; of a special one its name.
     pub(crate) fn of(&self, token: TokenId) -> &[u8] {
         let token = token as usize;
-        let start = token.checked_sub(1).and_then(|before| self.ends.get(before));
+        let start = token
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before));
         let end = self.ends.get(token).copied().unwrap_or_default();
         self.bytes
             .get(start.copied().unwrap_or_default()..end)

@@ -68,7 +68,10 @@ impl Tokenizer {
     /// One more than the highest id.
     pub(super) fn len(&self) -> usize {
         let vocabulary = self.inner.get_vocab(true);
-        vocabulary.into_values().max().map_or(0, |id| id as usize + 1)
+        vocabulary
+            .into_values()
+            .max()
+            .map_or(0, |id| id as usize + 1)
     }
 
     pub(super) fn contains(&self, token: TokenId) -> bool {
