@@ -1,11 +1,14 @@
 //! Behaviour of `engine-runtime` through its public interface.
 
 mod detokenizer;
+mod generation;
 mod logprobs;
 mod mirostat;
+mod random_model;
 mod sampler_order;
 mod sampling;
 mod sampling_reference;
 mod stop;
+mod structured;
 mod text;
 mod tokenizers;
