@@ -10,6 +10,15 @@ const OPTIONS: &str = "x-guidance";
 /// legal, and would let a model write white space without end.
 const WHITESPACE: &str = r"(?:\x20|\x0A[\x20]{0,32}|\x0A[\x09]{0,16})";
 
+/// The drafts whose keywords are known, in the form of `$schema`.
+const DRAFTS: [&str; 5] = [
+    "https://json-schema.org/draft/2020-12/schema",
+    "https://json-schema.org/draft/2019-09/schema",
+    "http://json-schema.org/draft-07/schema",
+    "http://json-schema.org/draft-06/schema",
+    "http://json-schema.org/draft-04/schema",
+];
+
 /// Schemas by name, a schema, a list of schemas.
 const BY_NAME: [&str; 4] = ["properties", "patternProperties", "$defs", "definitions"];
 const SINGLE: [&str; 3] = ["additionalProperties", "additionalItems", "items"];
@@ -55,6 +64,14 @@ fn check(schema: &mut Value, place: &str) -> Result<(), String> {
         return Err(format!(
             "{place} has an $id of its own; only the whole schema can have one"
         ));
+    }
+    if let Some(draft) = schema.get("$schema") {
+        let known = |draft: &str| DRAFTS.contains(&draft.trim_end_matches('#'));
+        if !draft.as_str().is_some_and(known) {
+            return Err(format!(
+                "{place}/$schema is {draft}, which is no known draft"
+            ));
+        }
     }
     check_least_properties(schema, place)?;
     make_dates_exact(schema);
