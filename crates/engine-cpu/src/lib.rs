@@ -13,6 +13,7 @@ mod memory;
 mod model;
 mod open;
 mod parallel;
+mod reading;
 mod sequences;
 
 pub use backend::CpuBackend;

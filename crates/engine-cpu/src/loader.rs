@@ -1,26 +1,25 @@
 //! A checkpoint's weights as a decoder: each tensor is read, packed for the kernels and let go of.
 
-use std::{
-    cmp::Reverse,
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{cmp::Reverse, collections::HashMap};
 
-use engine_core::{LoadProgress, LoadStage, Progress, Result};
+use engine_core::{Progress, Result};
 use model_arch::{
-    Activation, DecoderSpec, LayerAttention, LayerMlp, NormKind, TensorRole, TensorSpec,
+    Activation, DecoderSpec, ExpertsSpec, LayerAttention, LayerMlp, NormKind, TensorRole,
+    TensorSpec,
 };
-use model_files::{Checkpoint, Dtype, Tensor};
+use model_files::Checkpoint;
 
 use crate::{
-    decoder::{Attention, Decoder, Layer, Linear, Mlp, Norm, Precisions, Rope},
-    file_errors::{from_files, invalid, missing, unsupported},
-    manifest::{Form, Manifest, names},
-    matrix::{
-        AffineMatrix, AffineSource, Form as Packed, Matrix, NumberKind, PlainMatrix, SourceNumbers,
+    decoder::{
+        Attention, Decoder, Dense, ExpertMatrices, Experts, Layer, Linear, Mlp, Norm, Precisions,
+        Rope,
     },
-    memory::ArenaBuilder,
+    file_errors::{missing, unsupported},
+    manifest::{Form, Manifest},
+    matrix::Matrix,
+    memory::Arena,
     parallel::Pool,
+    reading::{Reading, Weight},
 };
 
 /// Reads all weights, several tensors at a time.
@@ -32,13 +31,7 @@ pub(crate) fn load(
     pool: &mut Pool,
     progress: &Progress,
 ) -> Result<Decoder> {
-    let reading = Reading {
-        checkpoint,
-        progress,
-        total: manifest.bytes,
-        done: Mutex::new(0),
-        arena: ArenaBuilder::new(),
-    };
+    let reading = Reading::new(checkpoint, progress, manifest.bytes);
     reading.report(0)?;
     let mut slots: Vec<_> = manifest
         .tensors
@@ -65,7 +58,7 @@ pub(crate) fn load(
                 .insert((tensor.layer, tensor.role, tensor.is_bias()), weight?);
         }
     }
-    weights.assemble(spec, precision, reading.arena)
+    weights.assemble(spec, precision, reading.into_arena())
 }
 
 /// The spec can say more than this decoder can do.
@@ -77,15 +70,18 @@ pub(crate) fn ensure_implemented(spec: &DecoderSpec) -> Result<()> {
         )));
     }
     for mlp in &spec.layer_mlp {
-        let LayerMlp::Dense(mlp) = mlp else {
-            return Err(unsupported(
-                "mixtures of experts are not implemented here; the MLX backend has them".to_owned(),
-            ));
+        let activation = match mlp {
+            LayerMlp::Dense(mlp) => mlp.activation,
+            LayerMlp::Experts(experts) => experts.activation,
+            other => {
+                return Err(unsupported(format!(
+                    "feed-forward parts of the kind {other:?} are not implemented"
+                )));
+            }
         };
-        if mlp.activation != Activation::Silu {
+        if activation != Activation::Silu {
             return Err(unsupported(format!(
-                "the activation {:?} is not implemented",
-                mlp.activation
+                "the activation {activation:?} is not implemented"
             )));
         }
     }
@@ -99,111 +95,6 @@ struct Slot<'a> {
     weight: Option<Result<Weight>>,
 }
 
-#[derive(Debug)]
-enum Weight {
-    Matrix(Matrix),
-    Vector(Vec<f32>),
-}
-
-/// What the threads that read share.
-struct Reading<'a> {
-    checkpoint: &'a Checkpoint,
-    progress: &'a Progress,
-    total: u64,
-    done: Mutex<u64>,
-    arena: ArenaBuilder,
-}
-
-impl Reading<'_> {
-    fn weight(&self, tensor: &TensorSpec, form: Form) -> Result<Weight> {
-        // Says whether the load was cancelled, before the work rather than after.
-        self.report(0)?;
-        let weight = match (form, &tensor.shape[..]) {
-            (Form::Plain, &[rows, columns]) => {
-                let read = self.read(&tensor.name)?;
-                let numbers = self.numbers(&read)?;
-                Weight::Matrix(Matrix {
-                    rows,
-                    columns,
-                    form: Packed::Plain(PlainMatrix::pack(&numbers, rows, columns, &self.arena)?),
-                })
-            }
-            (Form::Affine(affine), &[rows, columns]) => {
-                let parts = names(tensor, form)
-                    .iter()
-                    .map(|name| self.read(name))
-                    .collect::<Result<Vec<_>>>()?;
-                let [packed, scales, biases] = &parts[..] else {
-                    return Err(missing(tensor.layer, tensor.role));
-                };
-                let source = AffineSource {
-                    rows,
-                    columns,
-                    bits: affine.bits as usize,
-                    group: affine.group_size as usize,
-                    packed: &packed.data,
-                    scales: self.numbers(scales)?,
-                    biases: self.numbers(biases)?,
-                };
-                Weight::Matrix(Matrix {
-                    rows,
-                    columns,
-                    form: Packed::Affine(AffineMatrix::pack(&source, &self.arena)?),
-                })
-            }
-            _ => {
-                let read = self.read(&tensor.name)?;
-                let numbers = self.numbers(&read)?;
-                let count = tensor.shape.iter().product();
-                Weight::Vector((0..count).map(|index| numbers.get(index)).collect())
-            }
-        };
-        let mut bytes = 0;
-        for name in names(tensor, form) {
-            self.checkpoint.release(&name);
-            let info = self.checkpoint.info(&name);
-            bytes += info
-                .and_then(model_files::TensorInfo::byte_len)
-                .unwrap_or(0);
-        }
-        self.report(bytes as u64)?;
-        Ok(weight)
-    }
-
-    fn read(&self, name: &str) -> Result<Tensor<'_>> {
-        self.checkpoint
-            .read(name)
-            .map_err(|error| from_files(self.checkpoint.path(), error))
-    }
-
-    fn numbers<'t>(&self, tensor: &'t Tensor<'_>) -> Result<SourceNumbers<'t>> {
-        let kind = match tensor.info.dtype {
-            Dtype::F32 => NumberKind::F32,
-            Dtype::F16 => NumberKind::F16,
-            Dtype::BF16 => NumberKind::Bf16,
-            other => {
-                let reason = format!("the tensor {} is of the type {other}", tensor.info.name);
-                return Err(invalid(self.checkpoint.path(), reason));
-            }
-        };
-        Ok(SourceNumbers {
-            kind,
-            bytes: &tensor.data,
-        })
-    }
-
-    /// Counts bytes as read and says so. Reports come in order, whichever thread makes them.
-    fn report(&self, bytes: u64) -> Result<()> {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        *done = (*done + bytes).min(self.total);
-        self.progress.report(LoadProgress {
-            stage: LoadStage::Weights,
-            done_bytes: *done,
-            total_bytes: self.total,
-        })
-    }
-}
-
 /// Weights by layer, by what they do, and by whether they are added.
 #[derive(Debug, Default)]
 struct Weights(HashMap<(Option<u32>, TensorRole, bool), Weight>);
@@ -213,7 +104,7 @@ impl Weights {
         mut self,
         spec: &DecoderSpec,
         precision: Precisions,
-        arena: ArenaBuilder,
+        arena: Arena,
     ) -> Result<Decoder> {
         let embedding = self.matrix(None, TensorRole::Embedding)?;
         let layers = (0..spec.layers)
@@ -226,7 +117,7 @@ impl Weights {
             Some(self.linear(None, TensorRole::OutputHead)?)
         };
         Ok(Decoder {
-            arena: arena.finish(),
+            arena,
             embedding,
             layers,
             norm,
@@ -272,11 +163,38 @@ impl Weights {
                 window,
             },
             mlp_norm: self.norm(spec, of, TensorRole::MlpNorm)?,
-            mlp: Mlp {
-                gate: self.linear(of, TensorRole::Gate)?,
-                up: self.linear(of, TensorRole::Up)?,
-                down: self.linear(of, TensorRole::Down)?,
+            mlp: match spec.layer_mlp.get(layer as usize) {
+                Some(LayerMlp::Experts(experts)) => {
+                    Mlp::Experts(Box::new(self.experts(of, experts)?))
+                }
+                _ => Mlp::Dense(Box::new(Dense {
+                    gate: self.linear(of, TensorRole::Gate)?,
+                    up: self.linear(of, TensorRole::Up)?,
+                    down: self.linear(of, TensorRole::Down)?,
+                })),
             },
+        })
+    }
+
+    fn experts(&mut self, layer: Option<u32>, spec: &ExpertsSpec) -> Result<Experts> {
+        let router = self.linear(layer, TensorRole::Router)?;
+        let mut all = |role| match self.0.remove(&(layer, role, false)) {
+            Some(Weight::Experts(matrices)) => Ok(matrices),
+            _ => Err(missing(layer, role)),
+        };
+        let gates = all(TensorRole::ExpertGate)?;
+        let ups = all(TensorRole::ExpertUp)?;
+        let downs = all(TensorRole::ExpertDown)?;
+        Ok(Experts {
+            router,
+            matrices: gates
+                .into_iter()
+                .zip(ups)
+                .zip(downs)
+                .map(|((gate, up), down)| ExpertMatrices { gate, up, down })
+                .collect(),
+            per_token: spec.per_token as usize,
+            normalized: spec.normalized,
         })
     }
 

@@ -18,6 +18,8 @@ pub(crate) enum Form {
     Plain,
     /// Packed, with scales and biases.
     Affine(Affine),
+    /// In parts, one for each expert.
+    PlainParts,
 }
 
 /// The tensors that a model is made of. All are there, with the shapes and types that they must have.
@@ -67,6 +69,9 @@ impl Manifest {
 
 /// Packed if there are scales beside it, as mlx-lm has it.
 fn form(checkpoint: &Checkpoint, spec: &DecoderSpec, tensor: &TensorSpec) -> Result<Form> {
+    if checkpoint.info(&tensor.name).is_none() && lies_in_parts(checkpoint, tensor)? {
+        return Ok(Form::PlainParts);
+    }
     let module = tensor.module();
     if !tensor.quantizable || checkpoint.info(&scales_of(module)).is_none() {
         return plain(checkpoint, tensor).map(|()| Form::Plain);
@@ -91,9 +96,9 @@ fn affine_of(checkpoint: &Checkpoint, spec: &DecoderSpec, tensor: &TensorSpec) -
     if let Some(named) = plan.overrides.get(module) {
         return *named;
     }
-    let columns = |name: &str| checkpoint.info(name)?.shape.get(1).copied();
+    let columns = |name: &str| checkpoint.info(name)?.shape.last().copied();
     let told = Affine::from_shapes(
-        *tensor.shape.get(1)?,
+        *tensor.shape.last()?,
         columns(&tensor.name)?,
         columns(&scales_of(module))?,
     );
@@ -122,11 +127,32 @@ fn plain(checkpoint: &Checkpoint, tensor: &TensorSpec) -> Result<()> {
     ensure_numbers(checkpoint.path(), info)
 }
 
+/// Whether a tensor lies there as one part for each expert; not if it has no parts, or the first is
+/// missing.
+fn lies_in_parts(checkpoint: &Checkpoint, tensor: &TensorSpec) -> Result<bool> {
+    let parts = tensor.expert_parts();
+    let Some(first) = parts.first().and_then(|first| checkpoint.info(first)) else {
+        return Ok(false);
+    };
+    for part in &parts {
+        let info = required(checkpoint, part)?;
+        ensure_shape(checkpoint.path(), info, &tensor.shape[1..])?;
+        ensure_numbers(checkpoint.path(), info)?;
+        if info.dtype != first.dtype {
+            let expected = first.dtype.to_string();
+            return Err(wrong_type(checkpoint.path(), info, &expected));
+        }
+    }
+    Ok(true)
+}
+
 fn packed(checkpoint: &Checkpoint, tensor: &TensorSpec, affine: Affine) -> Result<()> {
     let path = checkpoint.path();
-    let &[outputs, inputs] = &tensor.shape[..] else {
+    let Some((&inputs, outer)) = tensor.shape.split_last() else {
         return plain(checkpoint, tensor);
     };
+    // The outputs, and before them the experts if there are any.
+    let with_columns = |columns: usize| [outer, &[columns]].concat();
     let (bits, group_size) = (affine.bits as usize, affine.group_size as usize);
     if !affine.group_size.is_multiple_of(SMALLEST_GROUP) || !matches!(bits, 2..=6 | 8) {
         return Err(unsupported(format!(
@@ -148,8 +174,8 @@ fn packed(checkpoint: &Checkpoint, tensor: &TensorSpec, affine: Affine) -> Resul
     if info.dtype != Dtype::U32 {
         return Err(wrong_type(path, info, "U32"));
     }
-    ensure_shape(path, info, &[outputs, inputs / 32 * bits])?;
-    let groups = [outputs, inputs / group_size];
+    ensure_shape(path, info, &with_columns(inputs / 32 * bits))?;
+    let groups = with_columns(inputs / group_size);
     for name in [scales_of(tensor.module()), biases_of(tensor.module())] {
         let numbers = required(checkpoint, &name)?;
         ensure_shape(path, numbers, &groups)?;
@@ -161,10 +187,14 @@ fn packed(checkpoint: &Checkpoint, tensor: &TensorSpec, affine: Affine) -> Resul
 /// The names under which a tensor lies in the checkpoint.
 pub(crate) fn names(tensor: &TensorSpec, form: Form) -> Vec<String> {
     let mut names = vec![tensor.name.clone()];
-    if let Form::Affine(_) = form {
-        names.extend([scales_of(tensor.module()), biases_of(tensor.module())]);
+    match form {
+        Form::Plain => names,
+        Form::Affine(_) => {
+            names.extend([scales_of(tensor.module()), biases_of(tensor.module())]);
+            names
+        }
+        Form::PlainParts => tensor.expert_parts(),
     }
-    names
 }
 
 fn scales_of(module: &str) -> String {

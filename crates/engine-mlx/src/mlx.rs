@@ -8,6 +8,8 @@ mod block;
 mod cache_limit;
 mod chosen;
 mod compute;
+mod cuda_kernel;
+mod cuda_row;
 mod decoder;
 mod device;
 mod embedding;

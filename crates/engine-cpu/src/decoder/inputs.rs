@@ -38,6 +38,30 @@ impl Group {
             blocks_of_32: QuantizedRows::new(Blocks::Of32),
         }
     }
+
+    fn prepare(
+        &mut self,
+        kernels: &dyn Kernels,
+        columns: usize,
+        (norm, needs): (Option<&Norm>, Needs),
+        gather: &impl Fn(usize, &mut [f32]),
+    ) {
+        let rows = self.numbers.chunks_exact_mut(columns);
+        for (row, numbers) in (self.first_row..).zip(rows) {
+            gather(row, numbers);
+            if let Some(norm) = norm {
+                kernels.rms_norm(numbers, &norm.weight, norm.eps);
+            }
+        }
+        self.blocks_of_16.precision = needs.precision;
+        self.blocks_of_32.precision = needs.precision;
+        if needs.blocks_of_16 {
+            kernels.quantize(&self.numbers, columns, &mut self.blocks_of_16);
+        }
+        if needs.blocks_of_32 {
+            kernels.quantize(&self.numbers, columns, &mut self.blocks_of_32);
+        }
+    }
 }
 
 impl Inputs {
@@ -52,23 +76,7 @@ impl Inputs {
     ) {
         self.divide(rows, columns);
         self.needs = needs;
-        let prepare = |group: &mut Group| {
-            let rows = group.numbers.chunks_exact_mut(columns);
-            for (row, numbers) in (group.first_row..).zip(rows) {
-                gather(row, numbers);
-                if let Some(norm) = norm {
-                    kernels.rms_norm(numbers, &norm.weight, norm.eps);
-                }
-            }
-            group.blocks_of_16.precision = needs.precision;
-            group.blocks_of_32.precision = needs.precision;
-            if needs.blocks_of_16 {
-                kernels.quantize(&group.numbers, columns, &mut group.blocks_of_16);
-            }
-            if needs.blocks_of_32 {
-                kernels.quantize(&group.numbers, columns, &mut group.blocks_of_32);
-            }
-        };
+        let prepare = |group: &mut Group| group.prepare(kernels, columns, (norm, needs), &gather);
         let groups = &mut self.groups[..self.used];
         if groups.len() < WORTH_SHARING {
             groups.iter_mut().for_each(prepare);
@@ -76,6 +84,21 @@ impl Inputs {
             pool.for_chunks(groups, 1, 1, |_, _, groups| {
                 groups.iter_mut().for_each(prepare);
             });
+        }
+    }
+
+    /// The same on the calling thread.
+    pub(super) fn prepare_alone(
+        &mut self,
+        kernels: &dyn Kernels,
+        (rows, columns): (usize, usize),
+        needs: Needs,
+        gather: impl Fn(usize, &mut [f32]),
+    ) {
+        self.divide(rows, columns);
+        self.needs = needs;
+        for group in &mut self.groups[..self.used] {
+            group.prepare(kernels, columns, (None, needs), &gather);
         }
     }
 

@@ -1,8 +1,10 @@
 //! The decoder: weights, and a step through all layers.
 
 mod attention;
+mod experts;
 mod inputs;
 mod linear;
+mod mlp;
 mod panels;
 mod rope;
 mod step;
@@ -67,12 +69,39 @@ pub(crate) struct Norm {
     pub(crate) eps: f32,
 }
 
+/// A layer's feed-forward part.
+#[derive(Debug)]
+pub(crate) enum Mlp {
+    Dense(Box<Dense>),
+    Experts(Box<Experts>),
+}
+
 /// `down(silu(gate(x)) * up(x))`.
 #[derive(Debug)]
-pub(crate) struct Mlp {
+pub(crate) struct Dense {
     pub(crate) gate: Linear,
     pub(crate) up: Linear,
     pub(crate) down: Linear,
+}
+
+/// A sparse mixture of experts (<https://arxiv.org/abs/2101.03961>).
+#[derive(Debug)]
+pub(crate) struct Experts {
+    pub(crate) router: Linear,
+    /// All of one shape and form.
+    pub(crate) matrices: Vec<ExpertMatrices>,
+    /// Experts that a token goes to.
+    pub(crate) per_token: usize,
+    /// Whether the weights of a token's experts are divided by their sum.
+    pub(crate) normalized: bool,
+}
+
+/// `down(silu(gate(x)) * up(x))`, of one expert.
+#[derive(Debug)]
+pub(crate) struct ExpertMatrices {
+    pub(crate) gate: Matrix,
+    pub(crate) up: Matrix,
+    pub(crate) down: Matrix,
 }
 
 impl Decoder {
@@ -106,7 +135,7 @@ impl Decoder {
 }
 
 impl Layer {
-    fn linears(&self) -> [&Linear; 7] {
+    fn linears(&self) -> impl Iterator<Item = &Linear> {
         let Attention {
             query,
             key,
@@ -114,7 +143,10 @@ impl Layer {
             output,
             ..
         } = &self.attention;
-        let Mlp { gate, up, down } = &self.mlp;
-        [query, key, value, output, gate, up, down]
+        let mlp = match &self.mlp {
+            Mlp::Dense(mlp) => vec![&mlp.gate, &mlp.up, &mlp.down],
+            Mlp::Experts(experts) => vec![&experts.router],
+        };
+        [query, key, value, output].into_iter().chain(mlp)
     }
 }

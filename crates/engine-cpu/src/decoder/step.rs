@@ -7,6 +7,7 @@ use engine_core::TokenId;
 use super::{
     Decoder, Layer,
     attention::{Context, Scratch},
+    experts::Batches,
     inputs::Inputs,
     linear::{Multiplier, multiply, needs},
     panels::Panels,
@@ -52,14 +53,15 @@ pub(crate) struct Part<'a> {
 /// Memory for activations, kept from step to step.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    hidden: Panels,
-    inputs: Inputs,
+    pub(super) hidden: Panels,
+    pub(super) inputs: Inputs,
     qkv: Panels,
     attended: Vec<f32>,
-    inner: Panels,
+    pub(super) inner: Panels,
     logits: Panels,
     angles: Angles,
-    scratch: Vec<Mutex<Scratch>>,
+    pub(super) batches: Batches,
+    pub(super) scratch: Vec<Mutex<Scratch>>,
 }
 
 impl Workspace {
@@ -72,6 +74,7 @@ impl Workspace {
             inner: Panels::default(),
             logits: Panels::default(),
             angles: Angles::default(),
+            batches: Batches::default(),
             scratch: (0..threads).map(|_| Mutex::default()).collect(),
         }
     }
@@ -100,7 +103,7 @@ impl Decoder {
         self.rope.angles(positions, &mut machine.workspace.angles);
         for (index, layer) in self.layers.iter().enumerate() {
             self.attention(machine, index, layer, parts);
-            self.mlp(machine, layer);
+            self.feed_forward(machine, layer);
         }
     }
 
@@ -244,67 +247,5 @@ impl Decoder {
             },
         );
         multiply(pool, (&self.arena, kernels), &output, inputs, false, hidden);
-    }
-
-    fn mlp(&self, machine: &mut Machine<'_>, layer: &Layer) {
-        let Machine {
-            kernels,
-            pool,
-            workspace,
-        } = machine;
-        let kernels = *kernels;
-        let Workspace {
-            hidden,
-            inputs,
-            inner,
-            scratch,
-            ..
-        } = workspace;
-        let mlp = &layer.mlp;
-        let rows = hidden.rows;
-        inputs.prepare(
-            pool,
-            kernels,
-            (rows, mlp.gate.matrix.columns),
-            (
-                Some(&layer.mlp_norm),
-                needs(&[&mlp.gate, &mlp.up]).rounded(self.precision.others),
-            ),
-            |row, out| hidden.copy_row(row, 0, out),
-        );
-        inner.reset(rows, mlp.gate.matrix.tiles());
-        let refs = inputs.refs();
-        let by = Multiplier {
-            arena: &self.arena,
-            kernels,
-            inputs: &refs,
-            rows,
-        };
-        let panel = rows * LANES;
-        pool.for_chunks(&mut inner.data, panel, usize::MAX, |thread, first, gate| {
-            let Some(scratch) = scratch.get(thread) else {
-                return;
-            };
-            let mut scratch = scratch
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            let tiles = first..first + gate.len() / panel;
-            let up = &mut scratch.up;
-            up.clear();
-            up.resize(gate.len(), 0.0);
-            gate.fill(0.0);
-            mlp.gate.add(&by, tiles.clone(), gate);
-            mlp.up.add(&by, tiles, up);
-            kernels.silu_mul(gate, up);
-        });
-        let down = [&mlp.down];
-        inputs.prepare(
-            pool,
-            kernels,
-            (rows, mlp.down.matrix.columns),
-            (None, needs(&down).rounded(self.precision.others)),
-            |row, out| inner.copy_row(row, 0, out),
-        );
-        multiply(pool, (&self.arena, kernels), &down, inputs, false, hidden);
     }
 }

@@ -37,6 +37,16 @@ pub(crate) struct SourceNumbers<'a> {
 }
 
 impl SourceNumbers<'_> {
+    /// One of `count` equal parts.
+    pub(crate) fn part(&self, index: usize, count: usize) -> Self {
+        let bytes = self.bytes.len() / count.max(1);
+        let bytes = index * bytes..(index + 1) * bytes;
+        Self {
+            kind: self.kind,
+            bytes: self.bytes.get(bytes).unwrap_or(&[]),
+        }
+    }
+
     /// The number at an index, or 0 beyond the end.
     pub(crate) fn get(&self, index: usize) -> f32 {
         let size = self.kind.bytes();

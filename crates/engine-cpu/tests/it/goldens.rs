@@ -1,11 +1,12 @@
 //! Every family against what mlx-lm computes in f32: the goldens of `engine-mlx`.
 
-use engine_core::{Error, LoadRequest, Model, Progress, TokenId};
+use engine_core::{LoadRequest, Logits, LogitsWanted, Model, Progress, Run, TokenId};
 use engine_cpu::CpuModel;
+use model_arch::DecoderSpec;
 use safetensors::Dtype;
 use serde_json::Value;
 
-use super::tiny::{Tiny, greedy, load, rows_of};
+use super::tiny::{Tiny, TinyTensor, greedy, load, rows_of};
 
 struct Golden {
     name: String,
@@ -16,34 +17,12 @@ struct Golden {
     greedy: Vec<TokenId>,
 }
 
-/// Those with a mixture of experts, or those without.
-fn written(with_experts: bool) -> Vec<Value> {
-    let mut goldens: Vec<Value> = serde_json::from_str(include_str!(
+fn goldens() -> Vec<Golden> {
+    let goldens: Vec<Value> = serde_json::from_str(include_str!(
         "../../../engine-mlx/tests/fixtures/goldens.json"
     ))
     .unwrap();
-    goldens.retain(|golden| golden["config"]["num_experts"].is_u64() == with_experts);
-    goldens
-}
-
-#[test]
-fn mixtures_of_experts_are_refused_by_name() {
-    let goldens = written(true);
-    assert_eq!(goldens.len(), 2);
-    for golden in goldens {
-        let folder = Tiny::new(&golden["config"], Dtype::F32).write();
-        let error = CpuModel::load(&LoadRequest::new(folder.path()), &Progress::silent());
-        assert!(
-            matches!(&error, Err(Error::UnsupportedModel { reason, .. })
-                if reason.contains("mixtures of experts")),
-            "{error:?}"
-        );
-    }
-}
-
-fn goldens() -> Vec<Golden> {
-    let goldens = written(false);
-    assert_eq!(goldens.len(), 10);
+    assert_eq!(goldens.len(), 12);
     let tokens = |value: &Value| -> Vec<TokenId> { serde_json::from_value(value.clone()).unwrap() };
     goldens
         .iter()
@@ -107,4 +86,72 @@ fn likeliest_tokens_are_those_of_mlx_lm_where_weights_are_plain() {
         compared += 1;
     }
     assert!(compared >= 5, "only {compared} models are plain");
+}
+
+/// A mixture of experts as Hugging Face's files have it: each expert's matrices by themselves.
+#[test]
+fn experts_in_parts_are_those_of_the_joined_tensor() {
+    let golden = goldens()
+        .into_iter()
+        .find(|golden| golden.name == "qwen3_moe")
+        .unwrap();
+    let mut parted = golden.tiny.clone();
+    let spec = DecoderSpec::from_config(&parted.config).unwrap();
+    let mut parts = 0;
+    for tensor in spec.tensors() {
+        let names = tensor.expert_parts();
+        let Some(joined) = (!names.is_empty()).then(|| parted.tensors.remove(&tensor.name)) else {
+            continue;
+        };
+        let joined = joined.unwrap();
+        let bytes = joined.bytes.len() / names.len();
+        for (name, bytes) in names.into_iter().zip(joined.bytes.chunks_exact(bytes)) {
+            let part = TinyTensor {
+                dtype: joined.dtype,
+                shape: joined.shape[1..].to_vec(),
+                bytes: bytes.to_vec(),
+            };
+            parted.tensors.insert(name, part);
+            parts += 1;
+        }
+    }
+    assert!(parts >= 3 * 8, "only {parts} parts");
+    let rows = |tiny: &Tiny| rows_of(&mut load(tiny.write().path()), &golden.prompt);
+    assert_eq!(rows(&parted), rows(&golden.tiny));
+
+    let missing = parted
+        .tensors
+        .keys()
+        .find(|name| name.contains("experts.3."))
+        .cloned()
+        .unwrap();
+    parted.tensors.remove(&missing);
+    let folder = parted.write();
+    let error = CpuModel::load(&LoadRequest::new(folder.path()), &Progress::silent()).unwrap_err();
+    assert!(error.to_string().contains(&missing), "{error}");
+}
+
+#[test]
+fn rows_of_different_experts_do_not_disturb_each_other() {
+    for golden in goldens() {
+        if golden.tiny.config["model_type"] != "qwen3_moe" {
+            continue;
+        }
+        let folder = golden.tiny.write();
+        let mut model = load(folder.path());
+        let together = rows_of(&mut model, &golden.prompt);
+        // One token at a time, each through its own experts alone.
+        let sequence = model.open().unwrap();
+        let mut logits = Logits::new();
+        for (token, expected) in golden.prompt.iter().zip(&together) {
+            let run = Run {
+                sequence,
+                tokens: &[*token],
+                logits: LogitsWanted::Last,
+            };
+            model.forward(&[run], &mut logits).unwrap();
+            let apart = apart(logits.last(0).unwrap(), expected);
+            assert!(apart < 1e-3, "{}: {apart} apart", golden.name);
+        }
+    }
 }

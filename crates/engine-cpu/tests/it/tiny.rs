@@ -209,11 +209,13 @@ fn packed(
     tensors: &mut BTreeMap<String, TinyTensor>,
 ) {
     let module = tensor.module();
-    let (outputs, inputs) = (tensor.shape[0], tensor.shape[1]);
-    let words: Vec<u8> = hashes(&tensor.name, outputs * inputs * bits / 32)
+    let (&inputs, outer) = tensor.shape.split_last().unwrap();
+    let with_columns = |columns: usize| [outer, &[columns]].concat();
+    let numbers: usize = tensor.shape.iter().product();
+    let words: Vec<u8> = hashes(&tensor.name, numbers * bits / 32)
         .flat_map(|hash| ((hash >> 32) as u32).to_le_bytes())
         .collect();
-    let groups = [outputs, inputs / group_size];
+    let groups = with_columns(inputs / group_size);
     let spread = if module.ends_with("embed_tokens") {
         4.0
     } else {
@@ -222,7 +224,7 @@ fn packed(
     let width = spread * 0.5 / (1u32 << bits) as f32;
     let middle = ((1u32 << bits) - 1) as f32 / 2.0;
     let (scales, biases) = (format!("{module}.scales"), format!("{module}.biases"));
-    let count = groups[0] * groups[1];
+    let count = groups.iter().product();
     let scale: Vec<f32> = units(&scales, count)
         .map(|unit| width * (1.0 + unit * 0.5))
         .collect();
@@ -236,7 +238,7 @@ fn packed(
         tensor.name.clone(),
         TinyTensor {
             dtype: Dtype::U32,
-            shape: vec![outputs, inputs * bits / 32],
+            shape: with_columns(inputs * bits / 32),
             bytes: words,
         },
     );

@@ -91,6 +91,11 @@ impl Device {
         &self.name
     }
 
+    /// Whether an NVIDIA GPU computes.
+    pub(super) fn is_cuda(&self) -> bool {
+        !self.is_cpu() && GPU == DeviceChoice::Cuda
+    }
+
     /// Whether it is the processor.
     pub(super) fn is_cpu(&self) -> bool {
         matches!(self.kind, DeviceType::Cpu)

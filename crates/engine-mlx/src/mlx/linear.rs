@@ -6,7 +6,7 @@ use mlx_rs::{
 };
 
 use super::{
-    affine::{Affine, CpuAffine},
+    affine::{Affine, Product},
     device::Device,
     exception::MlxResult,
 };
@@ -20,11 +20,7 @@ pub(super) enum Matrix {
         transposed: Array,
     },
     /// Packed.
-    Affine {
-        matrix: Affine,
-        /// How to multiply where the processor computes.
-        on_cpu: Option<CpuAffine>,
-    },
+    Affine { matrix: Affine, product: Product },
 }
 
 impl Matrix {
@@ -32,21 +28,18 @@ impl Matrix {
     pub(super) fn affine(matrix: Affine) -> Self {
         Self::Affine {
             matrix,
-            on_cpu: None,
+            product: Product::Fused,
         }
     }
 
     /// The matrix, with what the device needs to multiply with it.
     pub(super) fn prepared(self, device: &Device) -> MlxResult<Self> {
         match self {
-            Self::Affine { matrix, .. } if device.is_cpu() => {
-                let on_cpu = device.run(|| CpuAffine::new(&matrix, device.cpu_streams()))?;
-                Ok(Self::Affine {
-                    matrix,
-                    on_cpu: Some(on_cpu),
-                })
+            Self::Affine { matrix, .. } => {
+                let product = Product::on(device, &matrix)?;
+                Ok(Self::Affine { matrix, product })
             }
-            other => Ok(other),
+            plain @ Self::Plain { .. } => Ok(plain),
         }
     }
 
@@ -54,11 +47,7 @@ impl Matrix {
     pub(super) fn multiply(&self, x: &Array) -> MlxResult<Array> {
         match self {
             Self::Plain { transposed } => matmul(x, transposed),
-            Self::Affine {
-                on_cpu: Some(on_cpu),
-                ..
-            } => on_cpu.multiply(x),
-            Self::Affine { matrix, .. } => matrix.multiply(x),
+            Self::Affine { matrix, product } => product.of(matrix, x),
         }
     }
 

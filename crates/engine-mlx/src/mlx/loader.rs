@@ -18,7 +18,7 @@ use super::{
     device::Device,
     embedding::Embedding,
     exception::{Doing, MlxResult},
-    experts::{self, ExpertMatrices, Experts},
+    experts::{self, ExpertMatrices, Experts, Places},
     file_errors::{from_files, missing, unsupported},
     linear::{Linear, Matrix},
     manifest::{Form, Manifest, biases_of, form, scales_of},
@@ -189,6 +189,7 @@ struct Shared<'a> {
     device: &'a Device,
     rope: Rope,
     swiglu: Swiglu,
+    places: Places,
 }
 
 /// Weights by layer, by what they do, and by whether they are added.
@@ -205,6 +206,7 @@ impl Weights {
             device,
             rope: Rope::new(&spec.rope),
             swiglu: Swiglu::new(device),
+            places: Places::default(),
         };
         let matrix = self.matrix(None, TensorRole::Embedding)?;
         let embedding = Embedding {
@@ -282,6 +284,8 @@ impl Weights {
                 per_token: experts.per_token as i32,
                 normalized: experts.normalized,
                 swiglu,
+                places: shared.places.clone(),
+                on_cuda: shared.device.is_cuda(),
             };
             return Ok(Mlp::Experts(Experts::new(parts).doing(ARRANGING)?));
         }

@@ -182,16 +182,19 @@ impl MlxModel {
     /// As sequences grow, pieces of memory become too small to be used again.
     fn release_now_and_then(&mut self, positions: usize) -> Result<()> {
         self.since_release += positions;
-        // A GPU's allocator looks at its limit only when it allocates.
-        let beyond_limit = match &self.cache_limit {
-            Some(limit) => limit.is_exceeded().doing("ask for kept memory")?,
-            None => false,
-        };
-        if beyond_limit || self.since_release >= STEP {
+        if self.since_release >= STEP {
             self.since_release = 0;
-            release_pool().doing("give back memory")?;
+            return release_pool().doing("give back memory");
         }
-        Ok(())
+        self.keep_cache_limit().doing("give back memory")
+    }
+
+    /// A GPU's allocator looks at its limit only when it allocates.
+    fn keep_cache_limit(&self) -> MlxResult<()> {
+        match &self.cache_limit {
+            Some(limit) if limit.is_exceeded()? => release_pool(),
+            _ => Ok(()),
+        }
     }
 
     /// The rows of `hidden` whose logits are wanted, run by run; `None` if there are none.
@@ -365,6 +368,8 @@ impl Model for MlxModel {
         report.weight_bytes = self.info.weight_bytes;
         report.kv_bytes = self.sequences.bytes();
         report.sequences = self.sequences.count() as u32;
+        // A GPU lets go of a step's memory after the step, when nobody looks at the limit.
+        let _ = self.keep_cache_limit();
         if let Ok(allocator) = Allocator::now() {
             report.pooled_bytes = allocator.pooled;
             report.active_bytes = Some(allocator.active);
