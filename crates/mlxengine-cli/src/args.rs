@@ -1,8 +1,10 @@
 //! The command line.
 
+mod constraint;
 mod hub;
 mod model;
 mod params;
+mod sampling;
 
 use std::path::PathBuf;
 

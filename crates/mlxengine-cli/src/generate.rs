@@ -186,6 +186,7 @@ async fn print_report(
         start,
         text: &answer.text,
         tokens: &answer.tokens,
+        logprobs: &answer.logprobs,
         end: &end,
     })?;
     end.into_result()

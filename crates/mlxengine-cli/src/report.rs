@@ -1,6 +1,8 @@
 //! What a generation took, for people and for programs.
 
-use mlxengine::{ComputeType, Field, GenerationSummary, InferenceEngine, Timings, TokenId, Usage};
+use mlxengine::{
+    ComputeType, Field, GenerationSummary, InferenceEngine, Timings, TokenId, TokenLogprobs, Usage,
+};
 use serde::Serialize;
 
 use crate::{answer::Answer, failure::Failure};
@@ -90,6 +92,8 @@ pub(crate) struct Report<'a> {
     pub(crate) start: &'a Start,
     pub(crate) text: &'a str,
     pub(crate) tokens: &'a [TokenId],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) logprobs: &'a [TokenLogprobs],
     #[serde(flatten)]
     pub(crate) end: &'a End,
 }

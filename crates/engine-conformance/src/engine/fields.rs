@@ -1,6 +1,9 @@
 //! Every field is honoured, or refused by name.
 
-use engine_core::{EngineExt, Error, Field, FieldSet, GenerateParams, GenerateRequest};
+use engine_core::{
+    Constraint, Dry, EngineExt, Error, Field, FieldSet, GenerateParams, GenerateRequest, LoopGuard,
+    Mirostat, SamplerStage, Xtc,
+};
 use futures_executor::block_on;
 
 use super::{recording::Recording, subject::Subject};
@@ -28,6 +31,16 @@ fn set(params: &mut GenerateParams, field: Field) {
         Field::Stop => params.stop = vec!["\u{1}\u{2}".to_owned()],
         Field::StopTokens => params.stop_tokens = vec![0],
         Field::IgnoreEos => params.ignore_eos = true,
+        Field::Dry => params.dry = Some(Dry::default()),
+        Field::LogitBias => params.logit_bias = [(0, 1.0)].into(),
+        Field::SamplerOrder => params.sampler_order = SamplerStage::DEFAULT_ORDER.to_vec(),
+        Field::Logprobs => params.logprobs = Some(2),
+        Field::Constraint => params.constraint = Some(Constraint::JsonObject),
+        Field::LoopGuard => params.loop_guard = Some(LoopGuard::default()),
+        // These have no effect at temperature 0, and so are refused there.
+        Field::TypicalP => (params.temperature, params.typical_p) = (0.9, 0.9),
+        Field::Xtc => (params.temperature, params.xtc) = (0.9, Some(Xtc::default())),
+        Field::Mirostat => (params.temperature, params.mirostat) = (0.9, Some(Mirostat::default())),
         _ => {}
     }
 }

@@ -12,6 +12,7 @@ mod recording;
 mod sampling;
 mod stop;
 mod stream;
+mod structure;
 mod subject;
 mod text;
 
@@ -108,6 +109,7 @@ impl EngineSuite {
             text::CASES,
             stop::CASES,
             sampling::CASES,
+            structure::CASES,
             fields::CASES,
             errors::CASES,
             concurrency::CASES,

@@ -6,6 +6,7 @@ mod broken_engines;
 mod broken_fields;
 mod broken_models;
 mod broken_streams;
+mod broken_structure;
 mod flawed_engine;
 mod flawed_model;
 mod hung_and_panicking;
