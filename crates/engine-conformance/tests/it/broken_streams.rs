@@ -88,6 +88,7 @@ fn an_answer_for_an_error_fails() {
     assert_fails(
         || Rewrite(an_answer_for_an_error),
         &[
+            "a_constraint_that_cannot_be_enforced_is_refused",
             "a_prompt_that_fills_the_context_is_an_error",
             "a_token_outside_the_vocabulary_is_an_error",
             "nothing_follows_an_error",

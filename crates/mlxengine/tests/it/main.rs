@@ -7,6 +7,8 @@
 mod custom_backend;
 mod engine;
 mod handles;
+#[cfg(feature = "cpu")]
+mod json_schemas;
 mod load;
 mod mock;
 #[cfg(feature = "hub")]
