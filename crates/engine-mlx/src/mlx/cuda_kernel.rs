@@ -14,8 +14,11 @@ pub(super) struct CudaKernel(mlx_sys::mlx_fast_cuda_kernel);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CudaSource<'a> {
     pub(super) name: &'a CStr,
+    /// What stands before the kernel. MLX searches the body at every start, so all that is long
+    /// belongs here.
+    pub(super) header: &'a str,
     /// The body: its parameters are the inputs, their shapes as `<input>_shape`, and the output.
-    pub(super) body: &'a str,
+    pub(super) body: &'a CStr,
     pub(super) inputs: &'a [&'a CStr],
     pub(super) output: &'a CStr,
 }
@@ -23,8 +26,8 @@ pub(super) struct CudaSource<'a> {
 impl CudaKernel {
     #[expect(unsafe_code, reason = "mlx-c")]
     pub(super) fn new(source: &CudaSource<'_>) -> MlxResult<Self> {
-        let body =
-            CString::new(source.body).map_err(|error| Exception::custom(error.to_string()))?;
+        let header =
+            CString::new(source.header).map_err(|error| Exception::custom(error.to_string()))?;
         let mut inputs: Vec<_> = source.inputs.iter().map(|name| name.as_ptr()).collect();
         // SAFETY: all strings outlive the calls, which copy them; the lists are made and freed
         // here.
@@ -35,8 +38,8 @@ impl CudaKernel {
                 source.name.as_ptr(),
                 names,
                 output,
-                body.as_ptr(),
-                c"".as_ptr(),
+                source.body.as_ptr(),
+                header.as_ptr(),
                 true,
                 0,
             );

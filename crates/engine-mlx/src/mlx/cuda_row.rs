@@ -13,7 +13,8 @@ use super::{
 
 const SOURCE: CudaSource<'static> = CudaSource {
     name: c"affine4_row",
-    body: include_str!("cuda_row.cu"),
+    header: include_str!("cuda_row.cu"),
+    body: c"affine4_times_row<T, G, R, W>(x, w, scales, biases, y, x_shape[1], w_shape[0]);",
     inputs: &[c"x", c"w", c"scales", c"biases"],
     output: c"y",
 };
@@ -26,7 +27,7 @@ const WARPS: i32 = 4;
 const LANES: i32 = 32;
 
 /// The fewest weights for which the kernel gains more than the host loses to its start.
-const SMALLEST: i64 = 1 << 24;
+const SMALLEST: i64 = 1 << 25;
 
 /// How a matrix is multiplied with one row.
 #[derive(Debug)]
