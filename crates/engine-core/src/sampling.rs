@@ -120,7 +120,7 @@ impl Default for Xtc {
 }
 
 impl Xtc {
-    fn validate(&self) -> Result<()> {
+    fn validate(self) -> Result<()> {
         require(
             Field::Xtc,
             self.probability > 0.0 && self.probability <= 1.0,
@@ -232,7 +232,7 @@ impl Default for Mirostat {
 }
 
 impl Mirostat {
-    fn validate(&self) -> Result<()> {
+    fn validate(self) -> Result<()> {
         require(
             Field::Mirostat,
             self.tau > 0.0 && self.tau <= 20.0,
@@ -250,12 +250,9 @@ impl Mirostat {
 
 /// Checks the samplers' own settings, and that they don't contradict each other.
 pub(crate) fn validate(params: &GenerateParams) -> Result<()> {
-    params.xtc.as_ref().map_or(Ok(()), Xtc::validate)?;
+    params.xtc.map_or(Ok(()), Xtc::validate)?;
     params.dry.as_ref().map_or(Ok(()), Dry::validate)?;
-    params
-        .mirostat
-        .as_ref()
-        .map_or(Ok(()), Mirostat::validate)?;
+    params.mirostat.map_or(Ok(()), Mirostat::validate)?;
     check_bias(params)?;
     check_order(params)?;
     if params.temperature == 0.0 {

@@ -53,7 +53,9 @@ fn fewer_alternatives_than_asked_for_fail() {
 fn log_probabilities_of_something_else_fail() {
     let halved = |event: &mut GenerationEvent| {
         if let GenerationEvent::Delta { logprobs, .. } = event {
-            logprobs.iter_mut().for_each(|of| of.chosen.logprob -= 1.0);
+            for of in logprobs {
+                of.chosen.logprob -= 1.0;
+            }
         }
     };
     assert_fails(

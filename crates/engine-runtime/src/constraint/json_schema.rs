@@ -134,9 +134,8 @@ fn make_dates_exact(schema: &mut Map<String, Value>) {
         return;
     }
     let more = json!({ "pattern": pattern });
-    match schema.entry("allOf").or_insert_with(|| json!([])) {
-        Value::Array(all) => all.push(more),
-        // Malformed, which the library will say.
-        _ => {}
+    // One that is no list is malformed, which the library will say.
+    if let Value::Array(all) = schema.entry("allOf").or_insert_with(|| json!([])) {
+        all.push(more);
     }
 }

@@ -173,12 +173,11 @@ impl Sampler {
         let logits = if mask.is_none() && !self.penalizers.come_first() {
             logits
         } else {
-            match mask {
-                Some(mask) => mask::copy_allowed(&mut self.changed, logits, mask),
-                None => {
-                    self.changed.clear();
-                    self.changed.extend_from_slice(logits);
-                }
+            if let Some(mask) = mask {
+                mask::copy_allowed(&mut self.changed, logits, mask);
+            } else {
+                self.changed.clear();
+                self.changed.extend_from_slice(logits);
             }
             self.penalizers.apply_first(&mut self.changed);
             &self.changed

@@ -99,11 +99,9 @@ impl Pipeline {
         let first_depth = if stages.iter().any(is_penalty) {
             // A penalty could bring any token to the top.
             DEPTHS.len() - 1
-        } else if params.mirostat.is_some() {
-            // The sum is taken as the list's, and the surprise follows from it.
-            1
         } else {
-            0
+            // Mirostat takes the list's sum for the whole, and its bound follows from it.
+            usize::from(params.mirostat.is_some())
         };
         Self {
             temperature,

@@ -104,7 +104,7 @@ fn push_bytes(stages: &[Stage], piece: &str, bytes: &mut Vec<u8>) {
             Stage::Replace { from, to } => text = text.replace(from.as_str(), to),
             Stage::Metaspace { mark, .. } => text = text.replace(*mark, " "),
             Stage::Strip { mark, start, stop } => {
-                text = strip(&text, *mark, *start, *stop).to_owned();
+                text = String::from(strip(&text, *mark, *start, *stop));
             }
             Stage::StripFront { .. } => {}
             Stage::Spaces { .. } => text.insert(0, ' '),
