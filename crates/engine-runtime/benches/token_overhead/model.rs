@@ -26,7 +26,7 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// Rows of logits.
+    /// Canned of logits.
     pub(crate) fn rows(self, count: u64) -> Vec<Vec<f32>> {
         (0..count)
             .map(|row| {
@@ -68,7 +68,7 @@ impl Gaps {
     }
 }
 
-struct Rows {
+struct Canned {
     info: ModelInfo,
     rows: Vec<Vec<f32>>,
     sequences: BTreeMap<SequenceId, usize>,
@@ -87,7 +87,7 @@ pub(crate) fn load(shape: Shape) -> (Arc<dyn Engine>, Gaps) {
     })
     .expect("a pipeline");
     let gaps = Gaps::default();
-    let model = Rows {
+    let model = Canned {
         info: ModelInfo {
             backend: BackendInfo {
                 name: "bench".to_owned(),
@@ -127,7 +127,7 @@ pub(crate) fn load(shape: Shape) -> (Arc<dyn Engine>, Gaps) {
     (block_on(load).expect("an engine"), gaps)
 }
 
-impl Model for Rows {
+impl Model for Canned {
     fn info(&self) -> &ModelInfo {
         &self.info
     }

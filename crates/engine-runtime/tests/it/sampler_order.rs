@@ -361,7 +361,9 @@ proptest! {
             logits[*a].total_cmp(&logits[*b]).then(b.cmp(a))
         });
         let mut mask = vec![0_u32; 400_usize.div_ceil(32)];
-        allowed.iter().for_each(|token| mask[token / 32] |= 1 << (token % 32));
+        for token in &allowed {
+            mask[token / 32] |= 1 << (token % 32);
+        }
         let params = GenerateParams { temperature, ..seeded() };
         let mut sampler = Sampler::new("test", &params, &[], TokenClasses::default()).unwrap();
         match best {

@@ -68,7 +68,9 @@ impl<'a> Moment<'a> {
             }
             SamplerStage::Temperature => {
                 let temperature = f64::from(params.temperature);
-                scores.values_mut().for_each(|score| *score /= temperature);
+                for score in scores.values_mut() {
+                    *score /= temperature;
+                }
             }
             SamplerStage::TopK => {
                 if let Some(k) = params.top_k {
@@ -163,9 +165,9 @@ impl<'a> Moment<'a> {
         top.retain(|token| shares[token] >= f64::from(xtc.threshold));
         top.pop();
         if !top.iter().any(|token| self.protected.contains(token)) {
-            top.iter().for_each(|token| {
+            for token in &top {
                 scores.remove(token);
-            });
+            }
         }
     }
 }
