@@ -92,12 +92,9 @@ proptest! {
         prop_assert_eq!(&engine.detokenize(&whole.tokens).unwrap(), &whole.text);
         let cut = answer(engine.as_ref(), GenerateParams { stop: stops.clone(), ..params }).unwrap();
         let earliest = stops.iter().filter_map(|stop| whole.text.find(stop.as_str())).min();
-        match earliest {
-            Some(end) => {
-                prop_assert_eq!(cut.text, &whole.text[..end]);
-                prop_assert!(matches!(cut.summary.finish, FinishReason::StopString(_)));
-            }
-            None => prop_assert_eq!(cut.text, whole.text),
-        }
+        let expected = &whole.text[..earliest.unwrap_or(whole.text.len())];
+        prop_assert_eq!(cut.text, expected);
+        let by_stop = matches!(cut.summary.finish, FinishReason::StopString(_));
+        prop_assert_eq!(by_stop, earliest.is_some());
     }
 }
