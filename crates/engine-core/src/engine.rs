@@ -43,6 +43,11 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// - Nothing comes after `Done` or after an `Err`.
     /// - The joined text equals the decoded tokens, cut before the earliest stop string.
     /// - No delta splits a character.
+    /// - A delta has a log-probability for each of its tokens if the request asks for them.
+    /// - An answer under a constraint that ends with
+    ///   [`FinishReason::EndOfText`](crate::FinishReason::EndOfText) or
+    ///   [`FinishReason::ConstraintMet`](crate::FinishReason::ConstraintMet) has the form asked for.
+    /// - A seed gives the same answer whatever else runs.
     /// - Dropping the stream frees its sequence within one step of the model.
     /// - A failed generation leaves the engine able to run the next.
     /// - The request's ignored fields are in the summary.
@@ -50,7 +55,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// At once: [`Error::Unloaded`](crate::Error::Unloaded). In the stream: whatever is found when
     /// the text is tokenized and the model runs, among them
-    /// [`Error::ContextOverflow`](crate::Error::ContextOverflow).
+    /// [`Error::ContextOverflow`](crate::Error::ContextOverflow) and
+    /// [`Error::InvalidConstraint`](crate::Error::InvalidConstraint).
     fn generate(&self, request: ValidRequest) -> Result<GenerationStream>;
 
     /// Text to tokens, with the special tokens that the model expects around a plain text.
