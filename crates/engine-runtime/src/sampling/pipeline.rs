@@ -160,7 +160,9 @@ impl Pipeline {
         let Step { logits, top, .. } = *step;
         // Where the first sampler is top-k or min-p, all that it can keep is listed at once.
         let least = match self.stages.first() {
-            Some(Stage::TopK(k)) if depth.is_finite() => step.scan.reached_by((*k).min(logits.len())),
+            Some(Stage::TopK(k)) if depth.is_finite() => {
+                step.scan.reached_by((*k).min(logits.len()))
+            }
             Some(Stage::MinP(share)) if depth.is_finite() => {
                 let depth = -share.ln() as f32 * 1.001 + 0.01;
                 top - depth * self.temperature
