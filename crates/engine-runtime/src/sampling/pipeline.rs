@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Depths of the bands: how far below the likeliest token, in units of the temperature.
-const DEPTHS: [f32; 3] = [16.0, 24.0, f32::INFINITY];
+const DEPTHS: [f32; 4] = [18.0, 21.0, 25.0, f32::INFINITY];
 
 /// A sampler with something to do.
 #[derive(Clone, Copy, Debug)]

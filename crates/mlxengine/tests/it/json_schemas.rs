@@ -3,13 +3,13 @@
 //! `MLXENGINE_TEST_MODELS` names the folder of models. Without it this test says that it is
 //! skipped; with `MLXENGINE_TEST_REQUIRE=1` it fails instead.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{env, future::IntoFuture, path::PathBuf, sync::Arc};
 
 use futures_executor::block_on;
 use futures_util::{StreamExt, stream};
 use mlxengine::{
-    Backend, Constraint, CpuBackend, Engine, EngineExt, FinishReason, GenerateParams,
-    GenerateRequest, LoadRequest, Message, Progress,
+    BackendPolicy, Constraint, EngineExt, FinishReason, GenerateParams, GenerateRequest,
+    InferenceEngine, Message, ModelConfiguration,
 };
 use serde_json::Value;
 
@@ -51,8 +51,10 @@ fn a_real_model_keeps_to_every_schema() {
     let Some(path) = model_or_skip() else {
         return;
     };
-    let load = CpuBackend::new().load(LoadRequest::new(path), Progress::silent());
-    let engine: Arc<dyn Engine> = block_on(load).expect("a model");
+    let load = InferenceEngine::load(ModelConfiguration::from_path(path))
+        .backend(BackendPolicy::require("cpu"));
+    let loaded = block_on(load.into_future()).expect("a model");
+    let engine = Arc::clone(loaded.as_engine());
     let cases: Vec<Value> = serde_json::from_str(SCHEMAS).expect("a list of schemas");
     assert!(cases.len() >= 100);
     let requests = cases.iter().enumerate().map(|(index, case)| {
