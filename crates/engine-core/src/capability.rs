@@ -66,6 +66,24 @@ fields! {
     Thinking = "thinking",
     /// [`ReasoningOptions::max_tokens`](crate::ReasoningOptions::max_tokens).
     ReasoningTokens = "reasoning_tokens",
+    /// [`GenerateParams::typical_p`](crate::GenerateParams::typical_p).
+    TypicalP = "typical_p",
+    /// [`GenerateParams::xtc`](crate::GenerateParams::xtc).
+    Xtc = "xtc",
+    /// [`GenerateParams::dry`](crate::GenerateParams::dry).
+    Dry = "dry",
+    /// [`GenerateParams::logit_bias`](crate::GenerateParams::logit_bias).
+    LogitBias = "logit_bias",
+    /// [`GenerateParams::mirostat`](crate::GenerateParams::mirostat).
+    Mirostat = "mirostat",
+    /// [`GenerateParams::sampler_order`](crate::GenerateParams::sampler_order).
+    SamplerOrder = "sampler_order",
+    /// [`GenerateParams::logprobs`](crate::GenerateParams::logprobs).
+    Logprobs = "logprobs",
+    /// [`GenerateParams::constraint`](crate::GenerateParams::constraint).
+    Constraint = "constraint",
+    /// [`GenerateParams::loop_guard`](crate::GenerateParams::loop_guard).
+    LoopGuard = "loop_guard",
     /// [`LoadOptions::device`](crate::LoadOptions::device).
     Device = "device",
     /// [`LoadOptions::compute`](crate::LoadOptions::compute).
@@ -129,7 +147,16 @@ impl FieldSet {
         .with(Field::Seed)
         .with(Field::Stop)
         .with(Field::StopTokens)
-        .with(Field::IgnoreEos);
+        .with(Field::IgnoreEos)
+        .with(Field::TypicalP)
+        .with(Field::Xtc)
+        .with(Field::Dry)
+        .with(Field::LogitBias)
+        .with(Field::Mirostat)
+        .with(Field::SamplerOrder)
+        .with(Field::Logprobs)
+        .with(Field::Constraint)
+        .with(Field::LoopGuard);
 
     /// The set with one field more.
     #[must_use]

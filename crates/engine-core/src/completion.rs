@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, GenerationEvent, GenerationStream, GenerationSummary, InvalidToolCall, Message, Result,
-    TokenId, ToolCall,
+    TokenId, TokenLogprobs, ToolCall,
 };
 
 /// A whole answer.
@@ -25,6 +25,9 @@ pub struct Completion {
     pub invalid_tool_calls: Vec<InvalidToolCall>,
     /// All its tokens.
     pub tokens: Vec<TokenId>,
+    /// One for each token, if the request asked for them; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprobs>,
     /// Why it ended, and what it took.
     pub summary: GenerationSummary,
 }
@@ -69,6 +72,7 @@ pub struct PartialCompletion {
     tool_calls: Vec<ToolCall>,
     invalid_tool_calls: Vec<InvalidToolCall>,
     tokens: Vec<TokenId>,
+    logprobs: Vec<TokenLogprobs>,
 }
 
 impl PartialCompletion {
@@ -88,22 +92,39 @@ impl PartialCompletion {
     pub fn add(&mut self, event: GenerationEvent) -> Option<Completion> {
         match event {
             GenerationEvent::Prefill { .. } => {}
-            GenerationEvent::Delta { text, tokens } => {
+            GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            } => {
                 self.text.push_str(&text);
-                self.tokens.extend(tokens);
+                self.take(tokens, logprobs);
             }
-            GenerationEvent::Reasoning { text, tokens } => {
+            GenerationEvent::Reasoning {
+                text,
+                tokens,
+                logprobs,
+            } => {
                 self.reasoning.push_str(&text);
-                self.tokens.extend(tokens);
+                self.take(tokens, logprobs);
             }
-            GenerationEvent::ToolCall { call, tokens, .. } => {
+            GenerationEvent::ToolCall {
+                call,
+                tokens,
+                logprobs,
+                ..
+            } => {
                 self.tool_calls.push(call);
-                self.tokens.extend(tokens);
+                self.take(tokens, logprobs);
             }
-            GenerationEvent::InvalidToolCall { invalid, tokens } => {
+            GenerationEvent::InvalidToolCall {
+                invalid,
+                tokens,
+                logprobs,
+            } => {
                 self.text.push_str(&invalid.text);
                 self.invalid_tool_calls.push(invalid);
-                self.tokens.extend(tokens);
+                self.take(tokens, logprobs);
             }
             GenerationEvent::Done(summary) => {
                 let Self {
@@ -112,6 +133,7 @@ impl PartialCompletion {
                     tool_calls,
                     invalid_tool_calls,
                     tokens,
+                    logprobs,
                 } = std::mem::take(self);
                 return Some(Completion {
                     text,
@@ -119,10 +141,16 @@ impl PartialCompletion {
                     tool_calls,
                     invalid_tool_calls,
                     tokens,
+                    logprobs,
                     summary,
                 });
             }
         }
         None
+    }
+
+    fn take(&mut self, tokens: Vec<TokenId>, logprobs: Vec<TokenLogprobs>) {
+        self.tokens.extend(tokens);
+        self.logprobs.extend(logprobs);
     }
 }

@@ -52,6 +52,11 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// - Without tools that are offered there is neither `ToolCall` nor `InvalidToolCall`.
     /// - A limit on thinking ends the thought when it is reached, and the answer goes on.
     /// - No delta splits a character.
+    /// - A delta has a log-probability for each of its tokens if the request asks for them.
+    /// - An answer under a constraint that ends with
+    ///   [`FinishReason::EndOfText`](crate::FinishReason::EndOfText) or
+    ///   [`FinishReason::ConstraintMet`](crate::FinishReason::ConstraintMet) has the form asked for.
+    /// - A seed gives the same answer whatever else runs.
     /// - Dropping the stream frees its sequence within one step of the model.
     /// - A failed generation leaves the engine able to run the next.
     /// - The request's ignored fields are in the summary.
@@ -61,7 +66,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// At once: [`Error::Unloaded`](crate::Error::Unloaded). In the stream: whatever is found when
     /// the text is tokenized and the model runs, among them
-    /// [`Error::ContextOverflow`](crate::Error::ContextOverflow).
+    /// [`Error::ContextOverflow`](crate::Error::ContextOverflow) and
+    /// [`Error::InvalidConstraint`](crate::Error::InvalidConstraint).
     fn generate(&self, request: ValidRequest) -> Result<GenerationStream>;
 
     /// Text to tokens, with the special tokens that the model expects around a plain text.

@@ -79,6 +79,14 @@ pub enum Error {
         /// What the model's files lack for it.
         reason: Cow<'static, str>,
     },
+    /// The answer's form can't be enforced.
+    #[error("the {field} can't be honoured: {reason}")]
+    InvalidConstraint {
+        /// The field of the request that holds the form.
+        field: Field,
+        /// What of it can't be enforced, or is wrong.
+        reason: String,
+    },
 
     /// The prompt leaves no room for an answer.
     #[error("the prompt has {prompt_tokens} tokens, and the context holds {context_length}")]
@@ -202,6 +210,10 @@ impl Error {
             .into(),
             Self::UnsupportedByModel { field, .. } => {
                 format!("leave {field} at its default, or use a model made for it").into()
+            }
+            Self::InvalidConstraint { .. } => {
+                "change the part that the reason names, or leave it out and check the answer yourself"
+                    .into()
             }
             Self::ContextOverflow { .. } => {
                 "shorten the prompt, or load the model with a larger context".into()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Field, InvalidToolCall, TokenId, ToolCall};
+use crate::{Field, InvalidToolCall, TokenId, TokenLogprobs, ToolCall};
 
 /// One event of a generation.
 ///
@@ -36,6 +36,10 @@ pub enum GenerationEvent {
         text: String,
         /// The tokens generated since the last delta. An end-of-text or stop token is not among them.
         tokens: Vec<TokenId>,
+        /// One for each of the tokens, if
+        /// [`GenerateParams::logprobs`](crate::GenerateParams::logprobs) asks for them; else empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logprobs: Vec<TokenLogprobs>,
     },
     /// The model has thought on. This is no part of what it says.
     Reasoning {
@@ -43,6 +47,9 @@ pub enum GenerationEvent {
         text: String,
         /// As in `Delta`.
         tokens: Vec<TokenId>,
+        /// As in `Delta`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logprobs: Vec<TokenLogprobs>,
     },
     /// The model has called a tool: the call is complete, the tool was offered, and the arguments
     /// fit its schema.
@@ -54,6 +61,9 @@ pub enum GenerationEvent {
         text: String,
         /// As in `Delta`.
         tokens: Vec<TokenId>,
+        /// As in `Delta`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logprobs: Vec<TokenLogprobs>,
     },
     /// The model has written what is meant as a call and can't be carried out.
     InvalidToolCall {
@@ -62,6 +72,9 @@ pub enum GenerationEvent {
         invalid: InvalidToolCall,
         /// As in `Delta`.
         tokens: Vec<TokenId>,
+        /// As in `Delta`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logprobs: Vec<TokenLogprobs>,
     },
     /// The answer is complete.
     Done(GenerationSummary),
@@ -82,6 +95,12 @@ pub enum FinishReason {
     MaxTokens,
     /// The context is full.
     ContextFull,
+    /// The answer has the form of
+    /// [`GenerateParams::constraint`](crate::GenerateParams::constraint), and nothing could follow.
+    ConstraintMet,
+    /// [`GenerateParams::loop_guard`](crate::GenerateParams::loop_guard) found the answer repeating a
+    /// piece of this many tokens.
+    Loop(u32),
 }
 
 impl FinishReason {
@@ -93,6 +112,8 @@ impl FinishReason {
             Self::StopString(_) => "stop_string",
             Self::MaxTokens => "max_tokens",
             Self::ContextFull => "context_full",
+            Self::ConstraintMet => "constraint_met",
+            Self::Loop(_) => "loop",
         }
     }
 }

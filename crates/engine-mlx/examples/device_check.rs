@@ -115,7 +115,7 @@ mod checking {
             .with_agreement(4)
             .with_deadline(Duration::from_mins(2))
             .run()
-            .assert_passed(79);
+            .assert_passed(86);
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod constraint;
 mod engine;
 mod output;
 mod panic_message;
@@ -13,5 +14,5 @@ pub use engine::{EngineSettings, Loaded, spawn_engine};
 pub use output::{
     OutputGrammar, OutputParser, Part, Phase, ThinkingStart, ThinkingTags, WrittenCall,
 };
-pub use sampling::Sampler;
+pub use sampling::{Sampler, TokenClasses};
 pub use text::{Detokenizer, StopMatch, StopMatcher, TextPipeline, TextSources};

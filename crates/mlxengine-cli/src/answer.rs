@@ -1,7 +1,9 @@
 //! Receives one answer from the engine.
 
 use futures_util::{Stream, StreamExt as _};
-use mlxengine::{GenerationEvent, GenerationSummary, InvalidToolCall, TokenId, ToolCall, Usage};
+use mlxengine::{
+    GenerationEvent, GenerationSummary, InvalidToolCall, TokenId, TokenLogprobs, ToolCall, Usage,
+};
 
 use crate::{failure::Failure, interrupt::Interrupt};
 
@@ -13,6 +15,7 @@ pub(crate) struct Answer {
     pub(crate) tool_calls: Vec<ToolCall>,
     pub(crate) invalid_tool_calls: Vec<InvalidToolCall>,
     pub(crate) tokens: Vec<TokenId>,
+    pub(crate) logprobs: Vec<TokenLogprobs>,
     prompt_tokens: usize,
     reasoning_tokens: usize,
     /// `None` if Ctrl-C ended the answer.
@@ -36,27 +39,49 @@ impl Answer {
     fn take(&mut self, event: GenerationEvent) {
         match event {
             GenerationEvent::Prefill { total, .. } => self.prompt_tokens = total,
-            GenerationEvent::Delta { text, tokens } => {
+            GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            } => {
                 self.text.push_str(&text);
-                self.tokens.extend(tokens);
+                self.gain(tokens, logprobs);
             }
-            GenerationEvent::Reasoning { text, tokens } => {
+            GenerationEvent::Reasoning {
+                text,
+                tokens,
+                logprobs,
+            } => {
                 self.reasoning.push_str(&text);
                 self.reasoning_tokens += tokens.len();
-                self.tokens.extend(tokens);
+                self.gain(tokens, logprobs);
             }
-            GenerationEvent::ToolCall { call, tokens, .. } => {
+            GenerationEvent::ToolCall {
+                call,
+                tokens,
+                logprobs,
+                ..
+            } => {
                 self.tool_calls.push(call);
-                self.tokens.extend(tokens);
+                self.gain(tokens, logprobs);
             }
-            GenerationEvent::InvalidToolCall { invalid, tokens } => {
+            GenerationEvent::InvalidToolCall {
+                invalid,
+                tokens,
+                logprobs,
+            } => {
                 self.text.push_str(&invalid.text);
                 self.invalid_tool_calls.push(invalid);
-                self.tokens.extend(tokens);
+                self.gain(tokens, logprobs);
             }
             GenerationEvent::Done(summary) => self.summary = Some(summary),
             _ => {}
         }
+    }
+
+    fn gain(&mut self, tokens: Vec<TokenId>, logprobs: Vec<TokenLogprobs>) {
+        self.tokens.extend(tokens);
+        self.logprobs.extend(logprobs);
     }
 }
 

@@ -1,9 +1,11 @@
 //! The command line.
 
+mod constraint;
 mod hub;
 mod model;
 mod params;
 mod reasoning;
+mod sampling;
 
 use std::path::PathBuf;
 

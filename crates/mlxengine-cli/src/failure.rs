@@ -164,6 +164,7 @@ fn is_refusal(error: &Error) -> bool {
     matches!(
         error,
         Error::InvalidParameter { .. }
+            | Error::InvalidConstraint { .. }
             | Error::Unsupported { .. }
             | Error::UnsupportedByModel { .. }
             | Error::ContextOverflow { .. }

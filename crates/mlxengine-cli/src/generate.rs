@@ -196,6 +196,7 @@ async fn print_report(
         tool_calls: &answer.tool_calls,
         invalid_tool_calls: &answer.invalid_tool_calls,
         tokens: &answer.tokens,
+        logprobs: &answer.logprobs,
         end: &end,
     })?;
     end.into_result()

@@ -2,7 +2,7 @@
 
 use mlxengine::{
     ComputeType, Field, GenerationSummary, InferenceEngine, InvalidToolCall, Timings, TokenId,
-    ToolCall, Usage,
+    TokenLogprobs, ToolCall, Usage,
 };
 use serde::Serialize;
 
@@ -99,6 +99,8 @@ pub(crate) struct Report<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) invalid_tool_calls: &'a [InvalidToolCall],
     pub(crate) tokens: &'a [TokenId],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) logprobs: &'a [TokenLogprobs],
     #[serde(flatten)]
     pub(crate) end: &'a End,
 }

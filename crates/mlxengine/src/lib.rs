@@ -19,13 +19,14 @@ pub use downloader;
 pub use engine::InferenceEngine;
 pub use engine_core::{
     Availability, Backend, BackendInfo, BoxFuture, Capabilities, Completion, ComputeType,
-    DeviceChoice, Embeddings, Engine, EngineExt, EngineInfo, Error, Field, FieldSet, FinishReason,
-    GenerateParams, GenerateRequest, GenerationEvent, GenerationStream, GenerationSummary,
-    InvalidToolCall, KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress, LoadStage,
-    MemoryEstimate, MemoryReport, Message, ModelConfiguration, ModelInfo, PartialCompletion,
-    Prompt, PromptCacheReport, Quantization, ReasoningOptions, Result, Role, Suitability,
-    TextStream, Timings, TokenId, ToolCall, ToolCallProblem, ToolChoice, ToolDefinition,
-    ToolFormat, ToolOptions, ToolPrompt, Usage,
+    Constraint, DeviceChoice, Dry, Embeddings, Engine, EngineExt, EngineInfo, Error, Field,
+    FieldSet, FinishReason, GenerateParams, GenerateRequest, GenerationEvent, GenerationStream,
+    GenerationSummary, InvalidToolCall, KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress,
+    LoadStage, LoopGuard, MemoryEstimate, MemoryReport, Message, Mirostat, ModelConfiguration,
+    ModelInfo, PartialCompletion, Prompt, PromptCacheReport, Quantization, ReasoningOptions,
+    Result, Role, SamplerStage, Suitability, TextStream, Timings, TokenId, TokenLogprob,
+    TokenLogprobs, ToolCall, ToolCallProblem, ToolChoice, ToolDefinition, ToolFormat, ToolOptions,
+    ToolPrompt, Usage, Xtc,
 };
 #[cfg(feature = "cpu")]
 pub use engine_cpu::CpuBackend;

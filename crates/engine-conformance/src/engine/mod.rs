@@ -14,6 +14,7 @@ mod recording;
 mod sampling;
 mod stop;
 mod stream;
+mod structure;
 mod subject;
 mod text;
 
@@ -111,6 +112,7 @@ impl EngineSuite {
             chats::CASES,
             stop::CASES,
             sampling::CASES,
+            structure::CASES,
             fields::CASES,
             errors::CASES,
             concurrency::CASES,

@@ -1,7 +1,8 @@
 //! What came out of one stream, exactly as it came.
 
 use engine_core::{
-    Error, FinishReason, GenerationEvent, GenerationStream, GenerationSummary, TokenId, ToolCall,
+    Error, FinishReason, GenerationEvent, GenerationStream, GenerationSummary, TokenId,
+    TokenLogprobs, ToolCall,
 };
 use futures_util::StreamExt;
 
@@ -16,6 +17,7 @@ pub(super) struct Recording {
     pub(super) reasoning: String,
     pub(super) calls: Vec<ToolCall>,
     pub(super) invalid_calls: usize,
+    pub(super) logprobs: Vec<TokenLogprobs>,
     pub(super) summary: Option<GenerationSummary>,
     pub(super) error: Option<Error>,
     /// What came out of order: each in words.
@@ -58,18 +60,41 @@ impl Recording {
                 }
                 self.prefill.push((processed, total));
             }
-            Ok(GenerationEvent::Delta { text, tokens }) => self.deltas.push((text, tokens)),
-            Ok(GenerationEvent::Reasoning { text, tokens }) => {
+            Ok(GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            }) => {
+                self.deltas.push((text, tokens));
+                self.logprobs.extend(logprobs);
+            }
+            Ok(GenerationEvent::Reasoning {
+                text,
+                tokens,
+                logprobs,
+            }) => {
                 self.reasoning.push_str(&text);
                 self.deltas.push((String::new(), tokens));
+                self.logprobs.extend(logprobs);
             }
-            Ok(GenerationEvent::ToolCall { call, tokens, .. }) => {
+            Ok(GenerationEvent::ToolCall {
+                call,
+                tokens,
+                logprobs,
+                ..
+            }) => {
                 self.calls.push(call);
                 self.deltas.push((String::new(), tokens));
+                self.logprobs.extend(logprobs);
             }
-            Ok(GenerationEvent::InvalidToolCall { invalid, tokens }) => {
+            Ok(GenerationEvent::InvalidToolCall {
+                invalid,
+                tokens,
+                logprobs,
+            }) => {
                 self.invalid_calls += 1;
                 self.deltas.push((invalid.text, tokens));
+                self.logprobs.extend(logprobs);
             }
             Ok(GenerationEvent::Done(summary)) => self.summary = Some(summary),
             Ok(other) => self.misplaced.push(format!("an unknown event {other:?}")),
@@ -101,6 +126,7 @@ impl Recording {
             calls: self.calls,
             invalid_calls: self.invalid_calls,
             tokens,
+            logprobs: self.logprobs,
             summary,
         })
     }
@@ -125,6 +151,7 @@ pub(super) struct Answer {
     pub(super) calls: Vec<ToolCall>,
     pub(super) invalid_calls: usize,
     pub(super) tokens: Vec<TokenId>,
+    pub(super) logprobs: Vec<TokenLogprobs>,
     pub(super) summary: GenerationSummary,
 }
 

@@ -27,7 +27,17 @@ fn ignoring_fails(change: fn(&mut GenerateParams), expected: &[&str]) {
 #[test]
 fn an_ignored_temperature_fails() {
     ignoring_fails(
-        |params| params.reset(Field::Temperature),
+        |params| {
+            // What has no effect without it.
+            for field in [
+                Field::Temperature,
+                Field::TypicalP,
+                Field::Xtc,
+                Field::Mirostat,
+            ] {
+                params.reset(field);
+            }
+        },
         &[
             "temperature_changes_the_answer",
             "different_seeds_give_different_answers",

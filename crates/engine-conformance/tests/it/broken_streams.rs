@@ -29,6 +29,7 @@ fn delta(text: &str) -> GenerationEvent {
     GenerationEvent::Delta {
         text: text.to_owned(),
         tokens: Vec::new(),
+        logprobs: Vec::new(),
     }
 }
 
@@ -87,6 +88,7 @@ fn an_answer_for_an_error_fails() {
     assert_fails(
         || Rewrite(an_answer_for_an_error),
         &[
+            "a_constraint_that_cannot_be_enforced_is_refused",
             "a_prompt_that_fills_the_context_is_an_error",
             "a_token_outside_the_vocabulary_is_an_error",
             "nothing_follows_an_error",
@@ -191,9 +193,17 @@ fn miscounted_usage_fails() {
 fn unfinished_text(events: GenerationStream) -> GenerationStream {
     let mut held = String::new();
     rewritten(events, move |event| match event {
-        Ok(GenerationEvent::Delta { text, tokens }) => {
+        Ok(GenerationEvent::Delta {
+            text,
+            tokens,
+            logprobs,
+        }) => {
             let text = std::mem::replace(&mut held, text);
-            vec![Ok(GenerationEvent::Delta { text, tokens })]
+            vec![Ok(GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            })]
         }
         other => vec![other],
     })
@@ -220,13 +230,21 @@ impl Flaw for SplitsCharacters {
         Ok(rewritten(
             inner.generate(request)?,
             move |event| match event {
-                Ok(GenerationEvent::Delta { text, tokens }) => {
+                Ok(GenerationEvent::Delta {
+                    text,
+                    tokens,
+                    logprobs,
+                }) => {
                     let text = if text.is_empty() {
                         broken.clone()
                     } else {
                         text
                     };
-                    vec![Ok(GenerationEvent::Delta { text, tokens })]
+                    vec![Ok(GenerationEvent::Delta {
+                        text,
+                        tokens,
+                        logprobs,
+                    })]
                 }
                 other => vec![other],
             },
@@ -328,10 +346,16 @@ impl Flaw for ForgetsWhatItHeldBack {
         Ok(rewritten(
             inner.generate(request)?,
             move |event| match event {
-                Ok(GenerationEvent::Delta { text, tokens }) if has_stops => {
+                Ok(GenerationEvent::Delta { text, tokens, .. }) if has_stops => {
                     let before = last.replace((text, tokens));
                     before
-                        .map(|(text, tokens)| Ok(GenerationEvent::Delta { text, tokens }))
+                        .map(|(text, tokens)| {
+                            Ok(GenerationEvent::Delta {
+                                text,
+                                tokens,
+                                logprobs: Vec::new(),
+                            })
+                        })
                         .into_iter()
                         .collect()
                 }
@@ -339,7 +363,11 @@ impl Flaw for ForgetsWhatItHeldBack {
                     let held = last.take().map(|(text, tokens)| {
                         let stopped = matches!(summary.finish, FinishReason::StopString(_));
                         let text = if stopped { text } else { String::new() };
-                        Ok(GenerationEvent::Delta { text, tokens })
+                        Ok(GenerationEvent::Delta {
+                            text,
+                            tokens,
+                            logprobs: Vec::new(),
+                        })
                     });
                     let end = [Ok(GenerationEvent::Done(summary))];
                     held.into_iter().chain(end).collect()

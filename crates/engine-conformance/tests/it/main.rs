@@ -8,6 +8,7 @@ mod broken_fields;
 mod broken_models;
 mod broken_prompt_caches;
 mod broken_streams;
+mod broken_structure;
 mod flawed_engine;
 mod flawed_model;
 mod hung_and_panicking;

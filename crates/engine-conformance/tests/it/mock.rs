@@ -30,13 +30,13 @@ fn script() -> Script {
 #[test]
 fn a_seeded_engine_conforms() {
     let report = engine_suite(sound_mock()).run();
-    report.assert_passed(79);
+    report.assert_passed(86);
 }
 
 #[test]
 fn an_engine_that_chooses_on_its_device_conforms() {
     let report = engine_suite(sound_mock().device_choice(true)).run();
-    report.assert_passed(79);
+    report.assert_passed(86);
 }
 
 #[test]

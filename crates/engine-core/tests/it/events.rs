@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use engine_core::{
-    Field, FinishReason, GenerationEvent, GenerationSummary, InvalidToolCall, Timings, ToolCall,
-    ToolCallProblem, Usage,
+    Field, FinishReason, GenerationEvent, GenerationSummary, InvalidToolCall, Timings,
+    TokenLogprob, TokenLogprobs, ToolCall, ToolCallProblem, Usage,
 };
 use serde_json::Map;
 
@@ -44,6 +44,21 @@ fn events_survive_json() {
         GenerationEvent::Delta {
             text: "é".into(),
             tokens: vec![1, 2],
+            logprobs: Vec::new(),
+        },
+        GenerationEvent::Delta {
+            text: "a".into(),
+            tokens: vec![3],
+            logprobs: vec![TokenLogprobs {
+                chosen: TokenLogprob {
+                    token: 3,
+                    logprob: -0.5,
+                },
+                top: vec![TokenLogprob {
+                    token: 7,
+                    logprob: -0.25,
+                }],
+            }],
         },
         GenerationEvent::Reasoning {
             text: "hm".into(),

@@ -108,6 +108,7 @@ fn delta(text: &str, token: TokenId) -> GenerationEvent {
     GenerationEvent::Delta {
         text: text.into(),
         tokens: vec![token],
+        logprobs: Vec::new(),
     }
 }
 

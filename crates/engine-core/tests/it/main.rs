@@ -9,5 +9,6 @@ mod load;
 mod logits;
 mod params;
 mod request;
+mod samplers;
 mod tools;
 mod traits;

@@ -1,6 +1,8 @@
 //! Ranges of the generation settings.
 
-use engine_core::{Error, Field, FieldSet, GenerateParams};
+use engine_core::{
+    Constraint, Dry, Error, Field, FieldSet, GenerateParams, LoopGuard, Mirostat, SamplerStage, Xtc,
+};
 use proptest::prelude::*;
 
 fn refused(change: impl FnOnce(&mut GenerateParams)) -> Field {
@@ -94,9 +96,18 @@ fn resetting_every_field_asks_for_nothing_but_a_length() {
         stop: vec!["x".into()],
         stop_tokens: vec![1],
         ignore_eos: true,
+        typical_p: 0.9,
+        xtc: Some(Xtc::default()),
+        dry: Some(Dry::default()),
+        logit_bias: [(1, 2.0)].into(),
+        mirostat: Some(Mirostat::default()),
+        sampler_order: SamplerStage::DEFAULT_ORDER.to_vec(),
+        logprobs: Some(0),
+        constraint: Some(Constraint::JsonObject),
+        loop_guard: Some(LoopGuard::default()),
     };
     let set: Vec<Field> = params.fields_set().iter().collect();
-    assert_eq!(set.len(), 13, "{set:?}");
+    assert_eq!(set.len(), 22, "{set:?}");
     for field in set {
         params.reset(field);
     }

@@ -1,7 +1,8 @@
 //! The one border between what a caller asks and what an engine can do.
 
 use engine_core::{
-    Capabilities, Error, Field, FieldSet, GenerateParams, GenerateRequest, Message, Prompt,
+    Capabilities, Dry, Error, Field, FieldSet, GenerateParams, GenerateRequest, LoopGuard, Message,
+    Prompt, SamplerStage, Xtc,
 };
 
 fn everything() -> Capabilities {
@@ -22,6 +23,13 @@ fn asks_for_all() -> GenerateParams {
         stop: vec!["x".into()],
         stop_tokens: vec![1],
         ignore_eos: true,
+        typical_p: 0.9,
+        xtc: Some(Xtc::default()),
+        dry: Some(Dry::default()),
+        logit_bias: [(1, 2.0)].into(),
+        sampler_order: SamplerStage::DEFAULT_ORDER.to_vec(),
+        logprobs: Some(3),
+        loop_guard: Some(LoopGuard::default()),
         ..GenerateParams::default()
     }
 }

@@ -66,5 +66,5 @@ fn its_engine_conforms() {
     EngineSuite::of_backend(Arc::new(CpuBackend::new()), with_threads(&path, 2))
         .with_deadline(Duration::from_mins(10))
         .run()
-        .assert_passed(79);
+        .assert_passed(86);
 }

@@ -1,5 +1,6 @@
 //! What the mock answers, how it loads, and how it fails when asked to.
 
+mod batches;
 mod chats;
 mod faults;
 mod loading;

@@ -1,7 +1,9 @@
 //! The events of an answer: its text detokenized, cut at a stop string, and parted into what the
 //! model thinks, says and calls.
 
-use engine_core::{GenerationEvent, InvalidToolCall, Result, TokenId, ToolCallProblem};
+use engine_core::{
+    GenerationEvent, InvalidToolCall, Result, TokenId, TokenLogprobs, ToolCallProblem,
+};
 
 use crate::{
     Detokenizer, OutputGrammar, OutputParser, Part, Phase, StopMatch, StopMatcher,
@@ -14,8 +16,9 @@ pub(super) struct Answer {
     detokenizer: Detokenizer,
     stops: StopMatcher,
     parts: Option<Parting>,
-    /// Tokens that no event has delivered.
+    /// Tokens that no event has delivered, and their probabilities if they are wanted.
     tokens: Vec<TokenId>,
+    logprobs: Vec<TokenLogprobs>,
 }
 
 /// What parts an answer, where there is more than text.
@@ -40,15 +43,21 @@ impl Piece {
     pub(super) fn append(&mut self, rest: Self) {
         let mut events = rest.events.into_iter().peekable();
         if let (
-            Some(GenerationEvent::Delta { text, tokens }),
+            Some(GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            }),
             Some(GenerationEvent::Delta {
                 text: more,
                 tokens: ids,
+                logprobs: of_ids,
             }),
         ) = (self.events.last_mut(), events.peek_mut())
         {
             text.push_str(more);
             tokens.append(ids);
+            logprobs.append(of_ids);
             events.next();
         }
         self.events.extend(events);
@@ -63,6 +72,7 @@ impl Answer {
             stops: StopMatcher::new(stops),
             parts: None,
             tokens: Vec::new(),
+            logprobs: Vec::new(),
         }
     }
 
@@ -98,9 +108,10 @@ impl Answer {
             .is_some_and(|parts| parts.parser.phase() == Phase::Reasoning)
     }
 
-    /// Adds a token.
-    pub(super) fn push(&mut self, token: TokenId) -> Piece {
+    /// Adds a token, with its probability if it is wanted.
+    pub(super) fn push(&mut self, token: TokenId, logprobs: Option<TokenLogprobs>) -> Piece {
         self.tokens.push(token);
+        self.logprobs.extend(logprobs);
         let was_reasoning = self.is_reasoning();
         let text = self.detokenizer.push(token);
         let piece = self.advance(&text);
@@ -166,13 +177,22 @@ impl Answer {
     /// Gives the tokens that have come to the first event.
     fn deliver(&mut self, events: &mut [GenerationEvent]) {
         if let Some(
-            GenerationEvent::Delta { tokens, .. }
-            | GenerationEvent::Reasoning { tokens, .. }
-            | GenerationEvent::ToolCall { tokens, .. }
-            | GenerationEvent::InvalidToolCall { tokens, .. },
+            GenerationEvent::Delta {
+                tokens, logprobs, ..
+            }
+            | GenerationEvent::Reasoning {
+                tokens, logprobs, ..
+            }
+            | GenerationEvent::ToolCall {
+                tokens, logprobs, ..
+            }
+            | GenerationEvent::InvalidToolCall {
+                tokens, logprobs, ..
+            },
         ) = events.first_mut()
         {
             tokens.append(&mut self.tokens);
+            logprobs.append(&mut self.logprobs);
         }
     }
 }
@@ -183,13 +203,18 @@ impl Parting {
     }
 
     fn event(&mut self, part: Part) -> GenerationEvent {
-        let tokens = Vec::new();
+        let (tokens, logprobs) = (Vec::new(), Vec::new());
         match part {
-            Part::Text(text) => GenerationEvent::Delta { text, tokens },
-            Part::Reasoning(text) => GenerationEvent::Reasoning { text, tokens },
+            Part::Text(text) => delta(text),
+            Part::Reasoning(text) => GenerationEvent::Reasoning {
+                text,
+                tokens,
+                logprobs,
+            },
             Part::Malformed { text, reason } => GenerationEvent::InvalidToolCall {
                 invalid: InvalidToolCall::new(text, ToolCallProblem::Malformed { reason }),
                 tokens,
+                logprobs,
             },
             Part::Call(call) => match &mut self.tools {
                 // The grammar has calls only where there are tools.
@@ -197,8 +222,17 @@ impl Parting {
                 Some(tools) => {
                     let text = call.text.clone();
                     match tools.check(call) {
-                        Ok(call) => GenerationEvent::ToolCall { call, text, tokens },
-                        Err(invalid) => GenerationEvent::InvalidToolCall { invalid, tokens },
+                        Ok(call) => GenerationEvent::ToolCall {
+                            call,
+                            text,
+                            tokens,
+                            logprobs,
+                        },
+                        Err(invalid) => GenerationEvent::InvalidToolCall {
+                            invalid,
+                            tokens,
+                            logprobs,
+                        },
                     }
                 }
             },
@@ -224,6 +258,7 @@ fn delta(text: String) -> GenerationEvent {
     GenerationEvent::Delta {
         text,
         tokens: Vec::new(),
+        logprobs: Vec::new(),
     }
 }
 

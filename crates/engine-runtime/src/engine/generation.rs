@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use engine_core::{
     DeviceToken, Error, Field, FinishReason, GenerateParams, GenerationEvent, GenerationSummary,
-    Result, SequenceId, Timings, TokenId, Usage,
+    Result, SequenceId, Timings, TokenId, TokenLogprobs, Usage,
 };
 
 use super::{
     answer::{Answer, Piece},
     budget::Budget,
     events::EventSender,
+    loops::Loops,
 };
-use crate::{Sampler, prompt_cache::Opened};
+use crate::{Sampler, constraint::Follower, prompt_cache::Opened};
 
 /// What a generation waits for.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,9 @@ pub(super) struct Generation {
     pub(super) phase: Phase,
     /// Open from admission until the scheduler closes it.
     pub(super) sequence: Option<SequenceId>,
-    pub(super) sampler: Sampler,
+    sampler: Sampler,
+    constraint: Option<Follower>,
+    loops: Option<Loops>,
     pub(super) events: EventSender,
     params: GenerateParams,
     ignored: Vec<Field>,
@@ -71,6 +74,7 @@ pub(super) struct Prepared {
     pub(super) answer: Answer,
     pub(super) budget: Option<Budget>,
     pub(super) sampler: Sampler,
+    pub(super) constraint: Option<Follower>,
     pub(super) end_tokens: Vec<TokenId>,
     /// Places in the prompt right behind a message: behind an end-of-text token.
     pub(super) borders: Vec<usize>,
@@ -87,6 +91,7 @@ impl Generation {
             answer,
             budget,
             sampler,
+            constraint,
             end_tokens,
             borders,
             context_length,
@@ -97,6 +102,8 @@ impl Generation {
             phase: Phase::Prefill { read: 0 },
             sequence: None,
             sampler,
+            constraint,
+            loops: params.loop_guard.map(Loops::new),
             events,
             params,
             ignored,
@@ -155,18 +162,6 @@ impl Generation {
         self.params.is_plain_greedy() && self.budget.is_none()
     }
 
-    /// The next token: the one that the engine is to write, or the sampler's choice.
-    pub(super) fn choose(&mut self, logits: &[f32]) -> Result<TokenId> {
-        let forced = self
-            .budget
-            .as_mut()
-            .and_then(|budget| budget.next(&self.answer));
-        match forced {
-            Some(token) => Ok(token),
-            None => self.sampler.choose(logits),
-        }
-    }
-
     /// Whether its last event has been sent.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
@@ -190,28 +185,77 @@ impl Generation {
         }));
     }
 
+    /// Chooses the next token from a row of logits, unless the engine is to write one, and takes
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Sampler::choose`], and if the constraint can't be followed any further.
+    pub(super) fn choose(&mut self, row: &[f32]) -> Result<()> {
+        let forced = self
+            .budget
+            .as_mut()
+            .and_then(|budget| budget.next(&self.answer));
+        let token = match forced {
+            Some(token) => token,
+            None => {
+                // What is thought has no form; the answer behind it has.
+                let constraint = self.constraint.as_ref();
+                let constraint = constraint.filter(|_| !self.answer.is_reasoning());
+                self.sampler.choose(row, constraint.map(Follower::mask))?
+            }
+        };
+        let logprobs = self.sampler.logprobs(row, token)?;
+        self.phase = Phase::Host { last: token };
+        self.accept(token, logprobs)
+    }
+
     /// Takes the next token: delivers its text, or ends the answer.
-    pub(super) fn accept(&mut self, token: TokenId) {
+    ///
+    /// # Errors
+    /// If the constraint can't be followed any further.
+    pub(super) fn accept(&mut self, token: TokenId, logprobs: Option<TokenLogprobs>) -> Result<()> {
         let now = Instant::now();
         self.clock.first_token.get_or_insert(now);
         self.chosen.push(token);
         if self.end_tokens.binary_search(&token).is_ok() {
-            return self.finish(FinishReason::EndOfText(token), Piece::default());
+            self.finish(FinishReason::EndOfText(token), Piece::default());
+            return Ok(());
         }
         if self.params.stop_tokens.contains(&token) {
-            return self.finish(FinishReason::StopToken(token), Piece::default());
+            self.finish(FinishReason::StopToken(token), Piece::default());
+            return Ok(());
         }
         self.clock.last_token = Some(now);
         self.generated += 1;
         self.sampler.note(token);
-        let piece = self.answer.push(token);
+        let was_reasoning = self.answer.is_reasoning();
+        let piece = self.answer.push(token, logprobs);
         if let Some(stop) = piece.stop {
             self.end(self.stop_string(stop), piece);
-        } else if let Some(reason) = self.limit(self.generated) {
+        } else if let Some(reason) = self.end_after(token, was_reasoning)? {
             self.finish(reason, piece);
         } else {
             self.deliver(piece);
         }
+        Ok(())
+    }
+
+    /// Why the answer ends with this token, if it does.
+    fn end_after(&mut self, token: TokenId, is_thought: bool) -> Result<Option<FinishReason>> {
+        let period = self.loops.as_mut().and_then(|loops| loops.push(token));
+        let constraint = self.constraint.as_mut().filter(|_| !is_thought);
+        if let Some(constraint) = constraint
+            && constraint.take(token)?
+        {
+            return Ok(Some(FinishReason::ConstraintMet));
+        }
+        let reason = period
+            .map(FinishReason::Loop)
+            .or_else(|| self.limit(self.generated));
+        if let (None, Some(constraint), false) = (&reason, &mut self.constraint, is_thought) {
+            constraint.find_mask()?;
+        }
+        Ok(reason)
     }
 
     /// Ends with an error, unless it has ended with its last token already. Its sequence is not

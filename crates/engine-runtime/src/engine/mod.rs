@@ -9,6 +9,7 @@ mod events;
 mod generation;
 mod guarded;
 mod handle;
+mod loops;
 mod prompts;
 mod scheduler;
 mod spawn;

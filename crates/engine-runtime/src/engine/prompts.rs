@@ -87,6 +87,15 @@ fn prepare(
     }
     check_tokens(&prompt, model.vocab_size)?;
     check_tokens(&params.stop_tokens, model.vocab_size)?;
+    for token in params.logit_bias.keys() {
+        check_tokens(&[*token], model.vocab_size)?;
+    }
+    let constraint = params
+        .constraint
+        .as_ref()
+        .map(|constraint| text.constrain(constraint))
+        .transpose()?;
+    let classes = text.token_classes(&params)?;
     tracing::debug!(
         prompt_tokens = prompt.len(),
         max_tokens = params.max_tokens,
@@ -95,7 +104,8 @@ fn prepare(
     Ok(Prepared {
         answer,
         budget,
-        sampler: Sampler::new(&model.backend.name, &params, &prompt)?,
+        sampler: Sampler::new(&model.backend.name, &params, &prompt, classes)?,
+        constraint,
         end_tokens: if params.ignore_eos {
             Vec::new()
         } else {

@@ -172,9 +172,9 @@ impl<M: Model> Scheduler<M> {
             .model
             .call("read a token", |model| model.read_token(chosen));
         let generation = &mut self.running[index];
-        match token {
-            Ok(token) => generation.accept(token),
-            Err(error) => generation.fail(error),
+        // Whoever asks for log-probabilities has its tokens chosen on the host.
+        if let Err(error) = token.and_then(|token| generation.accept(token, None)) {
+            generation.fail(error);
         }
         match follower {
             Some(Ok(next)) if generation.has_ended() => {
@@ -196,10 +196,7 @@ fn choose(generation: &mut Generation, logits: &Logits, run: usize, backend: &st
     let row = logits.last(run).ok_or_else(|| {
         Error::backend(backend, "evaluate a step", "the model returned no logits")
     })?;
-    let token = generation.choose(row)?;
-    generation.phase = Phase::Host { last: token };
-    generation.accept(token);
-    Ok(())
+    generation.choose(row)
 }
 
 fn forward<M: Model>(

@@ -5,6 +5,15 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
+/// What a number is drawn for: each has a key stream of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// The choice of a token.
+    Token = 0,
+    /// Whether XTC leaves out top choices.
+    Xtc = 1,
+}
+
 /// The random numbers of one seed.
 #[derive(Clone, Debug)]
 pub(super) struct Draws {
@@ -19,7 +28,8 @@ impl Draws {
     }
 
     /// The number of a step, in [0, 1), with 53 random bits.
-    pub(super) fn at(&mut self, step: u64) -> f64 {
+    pub(super) fn at(&mut self, step: u64, purpose: Purpose) -> f64 {
+        self.generator.set_stream(purpose as u64);
         // Two words of the key stream for each step.
         self.generator.set_word_pos(u128::from(step) * 2);
         (self.generator.next_u64() >> 11) as f64 / (1_u64 << 53) as f64

@@ -1,36 +1,56 @@
 //! Choosing the next token from logits.
 //!
-//! Logits pass through the penalties, then temperature, top-k, top-p and min-p, and one draw
-//! chooses among what is left. Nothing is allocated per token and nothing is sorted as a whole:
-//! a step over 150,000 logits mostly costs one pass that finds the maximum of each block.
+//! Tokens that a mask forbids are ruled out, and biases added. Then logits pass through the samplers
+//! in the order of the request, and one draw chooses among what is left. Nothing is allocated per
+//! token and nothing is sorted as a whole: a step over 150,000 logits mostly costs one pass that
+//! finds the maximum of each block.
 
+mod candidates;
 mod draws;
+mod dry;
 mod filters;
+mod logprobs;
+mod mask;
+mod penalizers;
 mod penalties;
+mod pipeline;
 mod scan;
-mod shortlist;
 
-use engine_core::{Error, GenerateParams, Result, TokenId};
+use std::collections::HashSet;
+
+use engine_core::{Error, GenerateParams, Result, TokenId, TokenLogprobs};
 
 use self::{
-    draws::{Draws, fresh_seed},
-    filters::Filters,
-    penalties::Penalties,
+    draws::{Draws, Purpose, fresh_seed},
+    logprobs::Logprobs,
+    penalizers::Penalizers,
+    pipeline::{Pipeline, Step},
     scan::Scan,
-    shortlist::{Shortlist, Step},
 };
+
+/// What samplers have to know about a vocabulary. The default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenClasses {
+    /// Tokens that XTC never leaves out: ends of text, and the line break.
+    pub protected: Vec<TokenId>,
+    /// Tokens across which DRY sees no repetition.
+    pub breakers: HashSet<TokenId>,
+}
 
 /// Chooses the tokens of one generation.
 ///
-/// The choice at step `n` depends on the logits, the seed and `n` alone.
+/// The choice at step `n` depends on the logits, the seed, `n`, and the tokens before it as far as a
+/// sampler looks at them; on nothing else, whatever runs beside it.
 #[derive(Debug)]
 pub struct Sampler {
     backend: String,
-    penalties: Option<Penalties>,
+    classes: TokenClasses,
+    penalizers: Penalizers,
     random: Option<Random>,
+    logprobs: Option<Logprobs>,
     step: u64,
-    /// Logits after the penalties.
-    penalized: Vec<f32>,
+    /// Logits after mask, biases and the penalties that come first.
+    changed: Vec<f32>,
     scan: Scan,
 }
 
@@ -39,8 +59,7 @@ pub struct Sampler {
 struct Random {
     seed: u64,
     draws: Draws,
-    filters: Filters,
-    shortlist: Shortlist,
+    pipeline: Pipeline,
 }
 
 impl Sampler {
@@ -48,7 +67,12 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Backend`] if a seed is to be drawn and the system gives no random numbers.
-    pub fn new(backend: &str, params: &GenerateParams, prompt: &[TokenId]) -> Result<Self> {
+    pub fn new(
+        backend: &str,
+        params: &GenerateParams,
+        prompt: &[TokenId],
+        classes: TokenClasses,
+    ) -> Result<Self> {
         let random = if params.temperature > 0.0 {
             let seed = match params.seed {
                 Some(seed) => seed,
@@ -58,20 +82,19 @@ impl Sampler {
             Some(Random {
                 seed,
                 draws: Draws::new(seed),
-                filters: Filters::new(params),
-                shortlist: Shortlist::default(),
+                pipeline: Pipeline::new(params),
             })
         } else {
             None
         };
         Ok(Self {
             backend: backend.to_owned(),
-            penalties: params
-                .has_penalties()
-                .then(|| Penalties::new(params, prompt)),
+            penalizers: Penalizers::new(params, prompt, &classes),
+            classes,
             random,
+            logprobs: params.logprobs.map(Logprobs::new),
             step: 0,
-            penalized: Vec::new(),
+            changed: Vec::new(),
             scan: Scan::default(),
         })
     }
@@ -83,20 +106,24 @@ impl Sampler {
 
     /// Chooses the next token; without randomness the first of the likeliest.
     ///
+    /// With a `mask`, of one bit for each token in words of 32, lowest first, only tokens whose bit
+    /// is set are chosen; what lies beyond its end is not.
+    ///
     /// # Errors
     /// [`Error::Backend`] for logits among which is NaN or positive infinity, or nothing finite: a
-    /// model that computes such numbers has failed.
-    pub fn choose(&mut self, logits: &[f32]) -> Result<TokenId> {
-        let number = self.step;
-        self.step += 1;
-        let (step, random) = self.prepare(logits)?;
-        Ok(match random {
+    /// model that computes such numbers has failed. With a mask, blocks of tokens of which none is
+    /// allowed are not looked at.
+    pub fn choose(&mut self, logits: &[f32], mask: Option<&[u32]>) -> Result<TokenId> {
+        let (step, random, number) = self.prepare(logits, mask)?;
+        let chosen = match random {
             None => step.scan.first_of(step.logits, step.top),
             Some(random) => {
-                let draw = random.draws.at(number);
-                random.shortlist.choose(step, &random.filters, draw)
+                let draw = random.draws.at(number, Purpose::Token);
+                random.pipeline.choose(step, draw)
             }
-        })
+        };
+        self.step += 1;
+        Ok(chosen)
     }
 
     /// The tokens that [`Sampler::choose`] could choose for these logits, in ascending order, with
@@ -104,40 +131,82 @@ impl Sampler {
     ///
     /// # Errors
     /// As [`Sampler::choose`].
-    pub fn distribution(&mut self, logits: &[f32]) -> Result<Vec<(TokenId, f64)>> {
-        let (step, random) = self.prepare(logits)?;
+    pub fn distribution(
+        &mut self,
+        logits: &[f32],
+        mask: Option<&[u32]>,
+    ) -> Result<Vec<(TokenId, f64)>> {
+        let (step, random, _) = self.prepare(logits, mask)?;
         Ok(match random {
             None => vec![(step.scan.first_of(step.logits, step.top), 1.0)],
-            Some(random) => random.shortlist.distribution(step, &random.filters),
+            Some(random) => random.pipeline.distribution(step),
         })
+    }
+
+    /// The log-probability of a token chosen from these logits, under the model's own distribution;
+    /// `None` unless the settings ask for it.
+    ///
+    /// # Errors
+    /// As [`Sampler::choose`] without a mask.
+    pub fn logprobs(&mut self, logits: &[f32], token: TokenId) -> Result<Option<TokenLogprobs>> {
+        let Some(logprobs) = &mut self.logprobs else {
+            return Ok(None);
+        };
+        match logprobs.of(logits, token) {
+            Some(logprobs) => Ok(Some(logprobs)),
+            None => Err(unsound(&self.backend, false)),
+        }
     }
 
     /// Notes that a token has been generated, for the penalties.
     pub fn note(&mut self, token: TokenId) {
-        if let Some(penalties) = &mut self.penalties {
-            penalties.note(token);
-        }
+        self.penalizers.note(token, &self.classes);
     }
 
-    /// Applies the penalties and looks at all logits once.
-    fn prepare<'a>(&'a mut self, logits: &'a [f32]) -> Result<(Step<'a>, Option<&'a mut Random>)> {
-        let logits = match &self.penalties {
-            None => logits,
-            Some(penalties) => {
-                self.penalized.clear();
-                self.penalized.extend_from_slice(logits);
-                penalties.apply(&mut self.penalized);
-                &self.penalized
+    /// Applies what comes before the samplers, and looks at all logits once.
+    fn prepare<'a>(
+        &'a mut self,
+        logits: &'a [f32],
+        mask: Option<&[u32]>,
+    ) -> Result<(Step<'a>, Option<&'a mut Random>, u64)> {
+        self.penalizers.prepare();
+        let logits = if mask.is_none() && !self.penalizers.come_first() {
+            logits
+        } else {
+            if let Some(mask) = mask {
+                mask::copy_allowed(&mut self.changed, logits, mask);
+            } else {
+                self.changed.clear();
+                self.changed.extend_from_slice(logits);
             }
+            self.penalizers.apply_first(&mut self.changed);
+            &self.changed
         };
-        let top = self.scan.run(logits).ok_or_else(|| {
-            Error::backend(
-                &self.backend,
-                "compute sound logits",
-                "they hold NaN or infinity, or nothing finite",
-            )
-        })?;
-        let scan = &mut self.scan;
-        Ok((Step { logits, scan, top }, self.random.as_mut()))
+        let top = self
+            .scan
+            .run(logits, mask)
+            .ok_or_else(|| unsound(&self.backend, mask.is_some()))?;
+        let xtc_draw = match &mut self.random {
+            Some(random) if random.pipeline.has_xtc() => random.draws.at(self.step, Purpose::Xtc),
+            _ => 1.0,
+        };
+        let step = Step {
+            logits,
+            scan: &mut self.scan,
+            top,
+            penalizers: &self.penalizers,
+            protected: &self.classes.protected,
+            xtc_draw,
+        };
+        Ok((step, self.random.as_mut(), self.step))
     }
+}
+
+fn unsound(backend: &str, masked: bool) -> Error {
+    let reason = if masked {
+        "of the tokens that the constraint allows they hold NaN or infinity, or nothing finite"
+    } else {
+        "they hold NaN or infinity, or nothing finite"
+    };
+    Error::backend(backend, "compute sound logits", reason)
 }

@@ -75,30 +75,42 @@ impl Penalties {
         }
     }
 
-    /// Changes the logits of the tokens seen: repetition, presence and frequency, in this order.
-    ///
-    /// A finite logit stays finite, so that a harsh setting is not taken for a failed model.
+    /// Changes the logits of the tokens seen.
     pub(super) fn apply(&self, logits: &mut [f32]) {
         for (token, seen) in &self.seen {
-            let Some(logit) = logits.get_mut(*token as usize) else {
-                continue;
-            };
-            if !logit.is_finite() {
-                continue;
+            if let Some(logit) = logits.get_mut(*token as usize) {
+                *logit = self.changed(*logit, *seen);
             }
-            let mut value = *logit;
-            if seen.anywhere > 0 {
-                if value > 0.0 {
-                    value /= self.repetition;
-                } else {
-                    value *= self.repetition;
-                }
-            }
-            if seen.generated > 0 {
-                value -= self.presence;
-                value -= self.frequency * seen.generated as f32;
-            }
-            *logit = value.clamp(f32::MIN, f32::MAX);
         }
+    }
+
+    /// The logit of a token, changed if it was seen.
+    pub(super) fn of(&self, token: TokenId, logit: f32) -> f32 {
+        match self.seen.get(&token) {
+            Some(seen) => self.changed(logit, *seen),
+            None => logit,
+        }
+    }
+
+    /// Repetition, presence and frequency, in this order.
+    ///
+    /// A finite logit stays finite, so that a harsh setting is not taken for a failed model.
+    fn changed(&self, logit: f32, seen: Seen) -> f32 {
+        if !logit.is_finite() {
+            return logit;
+        }
+        let mut value = logit;
+        if seen.anywhere > 0 {
+            if value > 0.0 {
+                value /= self.repetition;
+            } else {
+                value *= self.repetition;
+            }
+        }
+        if seen.generated > 0 {
+            value -= self.presence;
+            value -= self.frequency * seen.generated as f32;
+        }
+        value.clamp(f32::MIN, f32::MAX)
     }
 }

@@ -2,6 +2,8 @@
 
 use engine_core::TokenId;
 
+use super::mask;
+
 /// Numbers in a block.
 const BLOCK: usize = 64;
 /// Numbers looked at together, so that the compiler uses vector registers.
@@ -16,12 +18,17 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Looks at all logits and returns the largest; `None` if one is NaN or positive infinity, or
-    /// none is finite.
-    pub(super) fn run(&mut self, logits: &[f32]) -> Option<f32> {
+    /// Looks at the logits and returns the largest; `None` if one is NaN or positive infinity, or
+    /// none is finite. With a mask, blocks of which no token is allowed are not looked at, and count
+    /// as ruled out.
+    pub(super) fn run(&mut self, logits: &[f32], mask: Option<&[u32]>) -> Option<f32> {
         self.maxima.clear();
         let mut nan = [false; LANES];
-        for block in logits.chunks(BLOCK) {
+        for (index, block) in logits.chunks(BLOCK).enumerate() {
+            if mask.is_some_and(|mask| !mask::allows_any(mask, index * BLOCK, BLOCK)) {
+                self.maxima.push(f32::NEG_INFINITY);
+                continue;
+            }
             let mut maxima = [f32::NEG_INFINITY; LANES];
             let lanes = block.chunks_exact(LANES);
             let rest = lanes.remainder();

@@ -181,14 +181,14 @@ fn end_run(run: &mut Vec<u8>, rest: &mut [Stage], text: &mut String) {
 }
 
 /// The byte of a piece such as `<0xE2>`.
-fn byte_piece(piece: &str) -> Option<u8> {
+pub(super) fn byte_piece(piece: &str) -> Option<u8> {
     let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
     (digits.len() == 2)
         .then(|| u8::from_str_radix(digits, 16).ok())
         .flatten()
 }
 
-fn strip(piece: &str, mark: char, start: usize, stop: usize) -> &str {
+pub(super) fn strip(piece: &str, mark: char, start: usize, stop: usize) -> &str {
     let mut piece = piece;
     for _ in 0..start {
         piece = piece.strip_prefix(mark).unwrap_or(piece);
@@ -201,7 +201,7 @@ fn strip(piece: &str, mark: char, start: usize, stop: usize) -> &str {
 
 /// The byte that a character stands for in byte-level pieces (`bytes_to_unicode` of GPT-2):
 /// printable Latin-1 characters for themselves, the other 68 bytes, in order, from U+0100.
-fn byte_of(character: char) -> Option<u8> {
+pub(super) fn byte_of(character: char) -> Option<u8> {
     match u32::from(character) {
         code @ (0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF) => Some(code as u8),
         code @ 0x100..=0x120 => Some((code - 0x100) as u8),

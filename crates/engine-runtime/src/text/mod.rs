@@ -12,10 +12,12 @@ mod python_methods;
 mod python_tests;
 mod special_tokens;
 mod stop;
+mod token_bytes;
+mod token_classes;
 mod tokenizer;
 mod utf8_stream;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use engine_core::{Message, Result, TokenId};
 use serde_json::{Map, Value};
@@ -25,6 +27,9 @@ use self::{
     chat_template::ChatTemplate, end_tokens::end_tokens, output_style::OutputStyle,
     special_tokens::SpecialTokens, tokenizer::Tokenizer,
 };
+use crate::constraint::Grammars;
+
+pub(crate) use self::token_bytes::TokenBytes;
 pub use self::{
     detokenizer::Detokenizer,
     stop::{StopMatch, StopMatcher},
@@ -54,6 +59,8 @@ pub struct TextPipeline {
     template: Option<ChatTemplate>,
     style: OutputStyle,
     end_tokens: Vec<TokenId>,
+    token_bytes: OnceLock<Option<TokenBytes>>,
+    grammars: OnceLock<Result<Arc<Grammars>, String>>,
 }
 
 impl TextPipeline {
@@ -75,6 +82,8 @@ impl TextPipeline {
             tokenizer: Arc::new(tokenizer),
             template,
             end_tokens,
+            token_bytes: OnceLock::new(),
+            grammars: OnceLock::new(),
         })
     }
 

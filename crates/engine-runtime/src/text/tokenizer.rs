@@ -60,6 +60,20 @@ impl Tokenizer {
             .filter(|piece| !self.inner.get_added_vocabulary().is_special_token(piece))
     }
 
+    /// The entry of a token in the vocabulary, special ones included.
+    pub(super) fn name(&self, token: TokenId) -> Option<String> {
+        self.inner.id_to_token(token)
+    }
+
+    /// One more than the highest id.
+    pub(super) fn len(&self) -> usize {
+        let vocabulary = self.inner.get_vocab(true);
+        vocabulary
+            .into_values()
+            .max()
+            .map_or(0, |id| id as usize + 1)
+    }
+
     pub(super) fn contains(&self, token: TokenId) -> bool {
         self.inner.id_to_token(token).is_some()
     }

@@ -6,10 +6,17 @@
 )]
 
 mod detokenizer;
+mod generation;
 mod hash_model;
+mod logprobs;
+mod mirostat;
 mod output;
 mod prompt_cache;
+mod random_model;
+mod sampler_order;
 mod sampling;
+mod sampling_reference;
 mod stop;
+mod structured;
 mod text;
 mod tokenizers;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use engine_core::{Error, GenerateParams, TokenId};
-use engine_runtime::Sampler;
+use engine_runtime::{Sampler, TokenClasses};
 use proptest::prelude::*;
 
 fn sampler(params: &GenerateParams, prompt: &[TokenId]) -> Sampler {
     params.validate().expect("the test's settings are in range");
-    Sampler::new("test", params, prompt).expect("a sampler")
+    Sampler::new("test", params, prompt, TokenClasses::default()).expect("a sampler")
 }
 
 fn seeded(seed: u64) -> GenerateParams {
@@ -87,7 +87,7 @@ fn check(params: &GenerateParams, prompt: &[TokenId], generated: &[TokenId], log
     }
     let expected = reference(params, prompt, generated, logits);
     let got: BTreeMap<_, _> = sampler
-        .distribution(logits)
+        .distribution(logits, None)
         .expect("sound logits")
         .into_iter()
         .collect();
@@ -264,7 +264,7 @@ fn draws_follow_the_distribution() {
         let mut counts: BTreeMap<TokenId, usize> = BTreeMap::new();
         for _ in 0..DRAWS {
             *counts
-                .entry(sampler.choose(&logits).expect("a token"))
+                .entry(sampler.choose(&logits, None).expect("a token"))
                 .or_default() += 1;
         }
         // Pearson's chi-square; tokens expected fewer than 10 times share one cell.
@@ -306,7 +306,7 @@ fn a_step_depends_on_seed_and_number_alone() {
     let choices = |seed, logits: &dyn Fn(usize) -> Vec<f32>| -> Vec<_> {
         let mut sampler = sampler(&seeded(seed), &[]);
         (0..32)
-            .map(|step| sampler.choose(&logits(step)).expect("a token"))
+            .map(|step| sampler.choose(&logits(step), None).expect("a token"))
             .collect()
     };
     let all_flat = choices(7, &|_| flat.clone());
@@ -346,14 +346,14 @@ fn greedy_takes_the_first_of_the_likeliest() {
         let mut logits = vec![-1.0; len];
         assert_eq!(
             sampler(&GenerateParams::greedy(), &[])
-                .choose(&logits)
+                .choose(&logits, None)
                 .unwrap(),
             0
         );
         logits[len - 1] = 2.0;
         logits[len / 2] = 2.0;
         let chosen = sampler(&GenerateParams::greedy(), &[])
-            .choose(&logits)
+            .choose(&logits, None)
             .unwrap();
         assert_eq!(chosen as usize, len / 2);
     }
@@ -367,9 +367,9 @@ fn greedy_heeds_penalties() {
     };
     let mut sampler = sampler(&params, &[0]);
     let logits = [1.5, 1.0, 0.0];
-    assert_eq!(sampler.choose(&logits).unwrap(), 0);
+    assert_eq!(sampler.choose(&logits, None).unwrap(), 0);
     sampler.note(0);
-    assert_eq!(sampler.choose(&logits).unwrap(), 1);
+    assert_eq!(sampler.choose(&logits, None).unwrap(), 1);
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn tokens_ruled_out_by_the_model_are_never_chosen() {
     ] {
         let mut sampler = sampler(&params, &[]);
         let mut seen = [0; 300];
-        (0..200).for_each(|_| seen[sampler.choose(&logits).unwrap() as usize] += 1);
+        (0..200).for_each(|_| seen[sampler.choose(&logits, None).unwrap() as usize] += 1);
         assert_eq!(seen[7] + seen[250], 200);
         assert!(seen[7] > 0 && seen[250] > 0);
     }
@@ -406,7 +406,12 @@ fn a_harsh_penalty_is_not_taken_for_a_failed_model() {
         repetition_penalty: f32::MIN_POSITIVE,
         ..GenerateParams::greedy()
     };
-    assert_eq!(sampler(&params, &[1]).choose(&[9.0, 8.0, -1.0]).unwrap(), 1);
+    assert_eq!(
+        sampler(&params, &[1])
+            .choose(&[9.0, 8.0, -1.0], None)
+            .unwrap(),
+        1
+    );
 }
 
 #[test]
@@ -431,7 +436,7 @@ fn unsound_logits_are_an_error() {
                 ..seeded(1)
             },
         ] {
-            let outcome = sampler(&params, &[3, 99]).choose(logits);
+            let outcome = sampler(&params, &[3, 99]).choose(logits, None);
             assert!(matches!(outcome, Err(Error::Backend { backend, .. }) if backend == "test"));
         }
     }

@@ -3,6 +3,8 @@
 use clap::Args;
 use mlxengine::GenerateParams;
 
+use super::{constraint::ConstraintArgs, sampling::SamplingArgs};
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Generation")]
 pub(crate) struct ParamArgs {
@@ -57,17 +59,31 @@ pub(crate) struct ParamArgs {
     /// Go on after the model's end-of-text tokens
     #[arg(long)]
     ignore_eos: bool,
+
+    #[command(flatten)]
+    constraint: ConstraintArgs,
+
+    #[command(flatten)]
+    sampling: SamplingArgs,
 }
 
 impl ParamArgs {
     /// What is given, over what the model's configuration says.
     pub(crate) fn over(&self, model: &GenerateParams) -> GenerateParams {
-        GenerateParams {
+        // Mirostat takes the place of the filters that the publisher recommends; given ones
+        // contradict it, and the engine says so.
+        let neutral = GenerateParams::default();
+        let filters = if self.sampling.has_mirostat() {
+            &neutral
+        } else {
+            model
+        };
+        let mut params = GenerateParams {
             max_tokens: self.max_tokens.unwrap_or(model.max_tokens),
             temperature: self.temperature.unwrap_or(model.temperature),
-            top_p: self.top_p.unwrap_or(model.top_p),
-            top_k: self.top_k.or(model.top_k),
-            min_p: self.min_p.unwrap_or(model.min_p),
+            top_p: self.top_p.unwrap_or(filters.top_p),
+            top_k: self.top_k.or(filters.top_k),
+            min_p: self.min_p.unwrap_or(filters.min_p),
             repetition_penalty: self.repetition_penalty.unwrap_or(model.repetition_penalty),
             presence_penalty: self.presence_penalty.unwrap_or(model.presence_penalty),
             frequency_penalty: self.frequency_penalty.unwrap_or(model.frequency_penalty),
@@ -76,7 +92,13 @@ impl ParamArgs {
             stop: self.stop.clone(),
             stop_tokens: self.stop_token.clone(),
             ignore_eos: self.ignore_eos,
-        }
+            constraint: self.constraint.constraint(),
+            typical_p: filters.typical_p,
+            xtc: filters.xtc,
+            ..model.clone()
+        };
+        self.sampling.apply(&mut params);
+        params
     }
 }
 
@@ -108,5 +130,37 @@ mod tests {
         let given = over(&["--temperature", "0", "--top-p", "0.5"], &model);
         assert_eq!((given.temperature, given.top_p), (0.0, 0.5));
         assert_eq!(given.top_k, Some(20));
+    }
+
+    #[test]
+    fn a_sampler_is_on_when_any_of_its_options_is_given() {
+        let model = GenerateParams::default();
+        let given = over(&["--xtc-threshold", "0.2"], &model);
+        assert_eq!(given.xtc.map(|xtc| xtc.threshold), Some(0.2));
+        let given = over(&["--dry-breaker", "-", "--dry-breaker", "\n"], &model);
+        assert_eq!(given.dry.unwrap().sequence_breakers, ["-", "\n"]);
+        let given = over(&["--logit-bias", "5=-1.5", "--logit-bias", "6=2"], &model);
+        assert_eq!(given.logit_bias, [(5, -1.5), (6, 2.0)].into());
+        let given = over(&["--sampler-order", "min_p,temperature"], &model);
+        assert_eq!(given.sampler_order.len(), 2);
+        assert_eq!(over(&["--logprobs"], &model).logprobs, Some(0));
+        assert_eq!(over(&["--logprobs", "3"], &model).logprobs, Some(3));
+        let given = over(&["--loop-guard"], &model);
+        assert_eq!(given.loop_guard, Some(mlxengine::LoopGuard::default()));
+        assert_eq!(over(&[], &model), model);
+    }
+
+    #[test]
+    fn mirostat_takes_the_place_of_the_publishers_filters() {
+        let model = GenerateParams {
+            top_k: Some(20),
+            top_p: 0.8,
+            ..GenerateParams::default()
+        };
+        let given = over(&["--mirostat-tau", "3"], &model);
+        assert_eq!((given.top_k, given.top_p), (None, 1.0));
+        given.validate().unwrap();
+        let contradicting = over(&["--mirostat-tau", "3", "--top-k", "5"], &model);
+        assert!(contradicting.validate().is_err());
     }
 }

@@ -8,6 +8,7 @@ mod chat;
 mod command;
 mod completions;
 mod exit_codes;
+mod form;
 mod generate;
 mod hub;
 #[cfg(unix)]

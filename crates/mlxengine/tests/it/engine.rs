@@ -26,6 +26,7 @@ fn generate_stream_and_events_give_the_same_answer() {
             GenerationEvent::Delta {
                 text: piece,
                 tokens: ids,
+                ..
             } => {
                 text += &piece;
                 tokens.extend(ids);

@@ -8,6 +8,8 @@ mod chat;
 mod custom_backend;
 mod engine;
 mod handles;
+#[cfg(feature = "cpu")]
+mod json_schemas;
 mod load;
 mod mock;
 #[cfg(feature = "hub")]

@@ -1,0 +1,146 @@
+//! Answers of a given form: which tokens may come next.
+//!
+//! The crate `llguidance` follows a grammar through the bytes of tokens. It is asked for a mask
+//! before each choice, and told each token that was chosen.
+
+mod follower;
+mod json_schema;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use engine_core::{Constraint, Error, Field, Result, TokenId};
+use llguidance::{
+    ParserFactory, TokenParser,
+    api::{GrammarWithLexer, TopLevelGrammar},
+    toktrie::{
+        ApproximateTokEnv, INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie,
+    },
+};
+use serde_json::{Value, json};
+
+pub(crate) use self::follower::Follower;
+use crate::{panic_message::panic_message, text::TokenBytes};
+
+/// What grammars are compiled for: the bytes of a vocabulary's tokens.
+pub(crate) struct Grammars {
+    factory: ParserFactory,
+    /// Tokens that begin with a space, where the decoder drops a space that begins the text: as a
+    /// first token they would look other than their bytes.
+    barred_at_first: Option<Arc<[TokenId]>>,
+}
+
+impl Grammars {
+    /// Prepares a vocabulary, which takes some tenths of a second if it is large.
+    pub(crate) fn new(tokens: &TokenBytes, end_tokens: &[TokenId]) -> Result<Self, String> {
+        let factory = guarded(|| factory(tokens, end_tokens))?;
+        let barred_at_first = tokens.drops_first_space().then(|| {
+            let all = 0..tokens.len() as TokenId;
+            all.filter(|token| tokens.of(*token).first() == Some(&b' '))
+                .collect()
+        });
+        Ok(Self {
+            factory,
+            barred_at_first,
+        })
+    }
+
+    /// Compiles a constraint.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConstraint`] if it is malformed, or asks for what can't be enforced.
+    pub(crate) fn compile(&self, constraint: &Constraint) -> Result<Follower> {
+        let grammar = grammar(constraint).map_err(invalid)?;
+        let parser = guarded(|| self.parser(grammar)).map_err(invalid)?;
+        Follower::new(parser, self.barred_at_first.clone())
+    }
+
+    fn parser(&self, grammar: TopLevelGrammar) -> Result<TokenParser, String> {
+        let mut parser = self
+            .factory
+            .create_parser(grammar)
+            .map_err(|error| error.to_string())?;
+        // The library warns where it goes on with less than was asked for.
+        let warnings = parser.grammar_warnings();
+        if !warnings.is_empty() {
+            return Err(warnings.join("; "));
+        }
+        parser.start_without_prompt();
+        Ok(parser)
+    }
+}
+
+impl std::fmt::Debug for Grammars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grammars").finish_non_exhaustive()
+    }
+}
+
+fn factory(tokens: &TokenBytes, end_tokens: &[TokenId]) -> Result<ParserFactory, String> {
+    let end_tokens: Vec<_> = end_tokens
+        .iter()
+        .copied()
+        .filter(|token| (*token as usize) < tokens.len())
+        .collect();
+    let info = TokRxInfo::new(
+        tokens.len() as u32,
+        end_tokens.first().copied().unwrap_or(INVALID_TOKEN),
+    );
+    let words: Vec<Vec<u8>> = (0..tokens.len() as TokenId)
+        .map(|token| {
+            let mut word = tokens.of(token).to_vec();
+            if tokens.is_special(token) {
+                // Marked so, it is no text, and only a grammar that names it allows it.
+                word.insert(0, TokTrie::SPECIAL_TOKEN_MARKER);
+            }
+            word
+        })
+        .collect();
+    let mut trie = TokTrie::from(&info, &words);
+    if !end_tokens.is_empty() {
+        trie = trie.with_eos_tokens(&end_tokens);
+    }
+    // Not canonical: the model chooses among all ways to split a text into tokens.
+    let env: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
+    let slices = llguidance::earley::SlicedBiasComputer::general_slices();
+    let mut factory = ParserFactory::new(&env, InferenceCapabilities::default(), &slices)
+        .map_err(|error| error.to_string())?;
+    factory.quiet();
+    factory.limits_mut().verbose_errors = false;
+    Ok(factory)
+}
+
+fn grammar(constraint: &Constraint) -> Result<TopLevelGrammar, String> {
+    let of_schema =
+        |schema: &Value| json_schema::prepare(schema).map(TopLevelGrammar::from_json_schema);
+    match constraint {
+        Constraint::JsonObject => of_schema(&json!({ "type": "object" })),
+        Constraint::JsonSchema(schema) => of_schema(schema),
+        Constraint::Regex(regex) => Ok(TopLevelGrammar {
+            grammars: vec![GrammarWithLexer::from_regex(regex)],
+            max_tokens: None,
+        }),
+        Constraint::Lark(grammar) => Ok(TopLevelGrammar::from_lark(grammar.clone())),
+        _ => Err("this kind of constraint is not known here".to_owned()),
+    }
+}
+
+/// An error that names the request's field.
+pub(crate) fn invalid(reason: impl Into<String>) -> Error {
+    Error::InvalidConstraint {
+        field: Field::Constraint,
+        reason: reason.into(),
+    }
+}
+
+/// The library asserts in places that a strange grammar or vocabulary can reach.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        Err(format!(
+            "the grammar library panicked: {}",
+            panic_message(payload.as_ref())
+        ))
+    })
+}

@@ -1,0 +1,264 @@
+//! Answers of a given form, written by a model that knows nothing of it.
+
+use engine_core::{Constraint, Engine, Error, Field, FinishReason, GenerateParams};
+use serde_json::Value;
+
+use crate::{
+    random_model::{Settings, answer, engine},
+    tokenizers::{byte_fallback, byte_level, llama_decoder},
+};
+
+/// Characters that end things in JSON.
+const CLOSING: &str = "\"}],";
+
+fn schemas() -> Vec<(String, Value)> {
+    cases(include_str!("../schemas.json"))
+}
+
+fn cases(json: &str) -> Vec<(String, Value)> {
+    let cases: Vec<Value> = serde_json::from_str(json).expect("a list of schemas");
+    let name = |case: &Value| case["name"].as_str().expect("a name").to_owned();
+    cases
+        .into_iter()
+        .map(|case| (name(&case), case["schema"].clone()))
+        .collect()
+}
+
+fn noise(tokenizer: &Value, seed: u64) -> std::sync::Arc<dyn Engine> {
+    engine(&Settings {
+        tokenizer,
+        seed,
+        favoured: CLOSING,
+    })
+}
+
+fn of_schema(schema: &Value) -> GenerateParams {
+    GenerateParams::default()
+        .with_max_tokens(600)
+        .with_temperature(1.0)
+        .with_constraint(Constraint::JsonSchema(schema.clone()))
+}
+
+/// Whether the answer came to its end by itself.
+fn is_finished(finish: &FinishReason) -> bool {
+    matches!(
+        finish,
+        FinishReason::EndOfText(_) | FinishReason::ConstraintMet
+    )
+}
+
+/// Runs every schema with several seeds, and returns how many answers were finished, and how many
+/// there were.
+fn run_suite(tokenizer: &Value, seeds: std::ops::Range<u64>) -> (usize, usize) {
+    let engine = noise(tokenizer, 5);
+    let (mut finished, mut all) = (0, 0);
+    for (name, schema) in schemas() {
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        for seed in seeds.clone() {
+            let greedy = GenerateParams {
+                temperature: 0.0,
+                ..of_schema(&schema)
+            };
+            let params = if seed == 0 {
+                greedy
+            } else {
+                of_schema(&schema).with_seed(seed)
+            };
+            let answer =
+                answer(engine.as_ref(), params).unwrap_or_else(|error| panic!("{name}: {error}"));
+            all += 1;
+            if !is_finished(&answer.summary.finish) {
+                assert_eq!(answer.summary.finish, FinishReason::MaxTokens, "{name}");
+                continue;
+            }
+            finished += 1;
+            let value: Value = serde_json::from_str(&answer.text)
+                .unwrap_or_else(|error| panic!("{name}: {error} in {:?}", answer.text));
+            if let Err(error) = validator.validate(&value) {
+                panic!("{name}, seed {seed}: {error} in {}", answer.text);
+            }
+        }
+    }
+    (finished, all)
+}
+
+#[test]
+fn every_schema_is_kept_by_noise_over_byte_level_tokens() {
+    let (finished, all) = run_suite(&byte_level(), 0..12);
+    assert!(all >= 1200, "{all} answers");
+    assert!(finished * 100 >= all * 98, "{finished} of {all} finished");
+}
+
+#[test]
+fn every_schema_is_kept_by_noise_over_tokens_with_byte_fallback() {
+    let (finished, all) = run_suite(&byte_fallback(&llama_decoder()), 0..6);
+    assert!(finished * 100 >= all * 98, "{finished} of {all} finished");
+}
+
+#[test]
+fn what_cannot_be_enforced_is_refused_before_a_token_is_written() {
+    let engine = noise(&byte_level(), 5);
+    let reasons: Vec<Value> =
+        serde_json::from_str(include_str!("../schemas_refused.json")).expect("a list of schemas");
+    for ((name, schema), case) in cases(include_str!("../schemas_refused.json"))
+        .into_iter()
+        .zip(reasons)
+    {
+        let expected = case["reason"].as_str().expect("a reason");
+        match answer(engine.as_ref(), of_schema(&schema)) {
+            Err(error @ Error::InvalidConstraint { .. }) => {
+                let Error::InvalidConstraint { field, reason } = &error else {
+                    unreachable!()
+                };
+                assert_eq!(*field, Field::Constraint, "{name}");
+                assert!(reason.contains(expected), "{name}: {reason}");
+                assert!(!reason.contains("panic"), "{name}: {reason}");
+                assert!(!error.suggestion().is_empty());
+            }
+            other => panic!("{name}: expected a refusal, got {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_json_object_is_one() {
+    let engine = noise(&byte_level(), 9);
+    let mut finished = 0;
+    for seed in 0..20 {
+        let params = GenerateParams::default()
+            .with_max_tokens(400)
+            .with_temperature(1.0)
+            .with_seed(seed)
+            .with_constraint(Constraint::JsonObject);
+        let answer = answer(engine.as_ref(), params).expect("an answer");
+        if is_finished(&answer.summary.finish) {
+            finished += 1;
+            let value: Value = serde_json::from_str(&answer.text).expect("JSON");
+            assert!(value.is_object(), "{value}");
+        }
+    }
+    assert!(finished > 10, "{finished} of 20 finished");
+}
+
+#[test]
+fn a_regular_expression_matches_the_whole_answer() {
+    let rules = [
+        "(yes|no|maybe)",
+        "[a-f]{3,8}(, [a-f]{1,3}){0,2}",
+        "(the|an) (cat|hat)s?",
+        "[0-9]{2}/[0-9]{2}",
+        "é{2,4}🙂",
+        "a{0,3}",
+    ];
+    for tokenizer in [byte_level(), byte_fallback(&llama_decoder())] {
+        let engine = noise(&tokenizer, 2);
+        for rule in rules {
+            let whole = regex(rule);
+            for seed in 0..10 {
+                let params = GenerateParams::default()
+                    .with_temperature(1.0)
+                    .with_seed(seed)
+                    .with_constraint(Constraint::Regex(rule.to_owned()));
+                let answer = answer(engine.as_ref(), params).expect("an answer");
+                assert!(is_finished(&answer.summary.finish), "{rule}: {answer:?}");
+                assert!(whole(&answer.text), "{rule}: {:?}", answer.text);
+            }
+        }
+    }
+}
+
+/// Whether a text matches as a whole, by another implementation.
+fn regex(rule: &str) -> impl Fn(&str) -> bool {
+    let schema = serde_json::json!({ "pattern": format!("^(?:{rule})$") });
+    let validator = jsonschema::validator_for(&schema).expect("a pattern");
+    move |text| validator.is_valid(&text.into())
+}
+
+#[test]
+fn a_lark_grammar_is_followed() {
+    let grammar = r#"
+        start: expr
+        expr: NUMBER | "(" expr OPERATOR expr ")"
+        NUMBER: /[1-9][0-9]?/
+        OPERATOR: "+" | "*"
+    "#;
+    let engine = noise(&byte_level(), 4);
+    for seed in 0..20 {
+        let params = GenerateParams::default()
+            .with_max_tokens(200)
+            .with_temperature(1.0)
+            .with_seed(seed)
+            .with_constraint(Constraint::Lark(grammar.to_owned()));
+        let answer = answer(engine.as_ref(), params).expect("an answer");
+        if is_finished(&answer.summary.finish) {
+            assert_eq!(expression(&answer.text), Some(""), "{:?}", answer.text);
+        }
+    }
+}
+
+/// What is left behind an expression of the grammar above.
+fn expression(text: &str) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix('(') {
+        let rest = expression(rest)?.strip_prefix(['+', '*'])?;
+        return expression(rest)?.strip_prefix(')');
+    }
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    (1..=2).contains(&digits).then(|| &text[digits..])
+}
+
+#[test]
+fn a_broken_rule_or_grammar_is_refused() {
+    let engine = noise(&byte_level(), 4);
+    for constraint in [
+        Constraint::Regex("(".to_owned()),
+        Constraint::Regex("(?=a)b".to_owned()),
+        Constraint::Lark("start: missing".to_owned()),
+        Constraint::Lark(String::new()),
+        Constraint::Lark(
+            "start: %json { \"x-guidance\": { \"lenient\": true }, \"not\": {} }".into(),
+        ),
+    ] {
+        let params = GenerateParams::default().with_constraint(constraint.clone());
+        let outcome = answer(engine.as_ref(), params);
+        assert!(
+            matches!(outcome, Err(Error::InvalidConstraint { .. })),
+            "{constraint:?}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_text_that_the_vocabulary_cannot_write_is_refused() {
+    // A vocabulary with byte fallback drops a space at the front of a text.
+    let engine = noise(&byte_fallback(&llama_decoder()), 4);
+    let params = GenerateParams::default().with_constraint(Constraint::Regex(" a".to_owned()));
+    let outcome = answer(engine.as_ref(), params);
+    assert!(
+        matches!(&outcome, Err(Error::InvalidConstraint { reason, .. }) if reason.contains("vocabulary")),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn an_answer_cut_short_says_so() {
+    let engine = noise(&byte_level(), 4);
+    let schema = serde_json::json!({ "type": "string", "minLength": 50 });
+    let answer = answer(engine.as_ref(), of_schema(&schema).with_max_tokens(10)).unwrap();
+    assert_eq!(answer.summary.finish, FinishReason::MaxTokens);
+    assert_eq!(answer.tokens.len(), 10);
+}
+
+#[test]
+fn an_answer_complete_at_its_limit_is_complete() {
+    let engine = noise(&byte_level(), 4);
+    let constraint = Constraint::Regex("x".to_owned());
+    let params = GenerateParams::greedy()
+        .with_max_tokens(1)
+        .with_constraint(constraint);
+    let answer = answer(engine.as_ref(), params).unwrap();
+    assert_eq!(answer.text, "x");
+    assert_eq!(answer.summary.finish, FinishReason::ConstraintMet);
+}
