@@ -160,8 +160,16 @@ fn lost_thoughts_fail() {
 
 fn thoughts_are_text(event: GenerationEvent) -> Vec<GenerationEvent> {
     match event {
-        GenerationEvent::Reasoning { text, tokens } => {
-            vec![GenerationEvent::Delta { text, tokens }]
+        GenerationEvent::Reasoning {
+            text,
+            tokens,
+            logprobs,
+        } => {
+            vec![GenerationEvent::Delta {
+                text,
+                tokens,
+                logprobs,
+            }]
         }
         other => vec![other],
     }
@@ -177,9 +185,19 @@ fn thoughts_among_the_text_fail() {
 
 fn calls_another_tool(event: GenerationEvent) -> Vec<GenerationEvent> {
     match event {
-        GenerationEvent::ToolCall { call, text, tokens } => {
+        GenerationEvent::ToolCall {
+            call,
+            text,
+            tokens,
+            logprobs,
+        } => {
             let call = ToolCall::new(call.id, "delete_everything", call.arguments);
-            vec![GenerationEvent::ToolCall { call, text, tokens }]
+            vec![GenerationEvent::ToolCall {
+                call,
+                text,
+                tokens,
+                logprobs,
+            }]
         }
         other => vec![other],
     }
@@ -200,6 +218,7 @@ fn calls_for_nothing(event: GenerationEvent) -> Vec<GenerationEvent> {
                 call: ToolCall::new("1", "look_up_7f3a", serde_json::Map::new()),
                 text: String::new(),
                 tokens: Vec::new(),
+                logprobs: Vec::new(),
             },
             GenerationEvent::Done(summary),
         ],

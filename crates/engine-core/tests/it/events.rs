@@ -63,19 +63,23 @@ fn events_survive_json() {
         GenerationEvent::Reasoning {
             text: "hm".into(),
             tokens: vec![3],
+            logprobs: Vec::new(),
         },
         GenerationEvent::ToolCall {
             call: call.clone(),
             text: "<tool_call>".into(),
             tokens: vec![4, 5],
+            logprobs: Vec::new(),
         },
         GenerationEvent::InvalidToolCall {
             invalid: InvalidToolCall::new("<tool_call>{", malformed()),
             tokens: vec![],
+            logprobs: Vec::new(),
         },
         GenerationEvent::InvalidToolCall {
             invalid: InvalidToolCall::new("x", ToolCallProblem::UnknownTool { call }),
             tokens: vec![6],
+            logprobs: Vec::new(),
         },
         GenerationEvent::Done(summary()),
     ];

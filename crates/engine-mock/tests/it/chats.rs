@@ -56,9 +56,11 @@ fn thoughts_text_and_calls_are_events_of_their_own() {
     for event in events(engine.as_ref(), ask(tools())) {
         let (kind, text, tokens) = match event {
             GenerationEvent::Prefill { .. } => continue,
-            GenerationEvent::Reasoning { text, tokens } => ("think", text, tokens),
-            GenerationEvent::Delta { text, tokens } => ("text", text, tokens),
-            GenerationEvent::ToolCall { call, text, tokens } => {
+            GenerationEvent::Reasoning { text, tokens, .. } => ("think", text, tokens),
+            GenerationEvent::Delta { text, tokens, .. } => ("text", text, tokens),
+            GenerationEvent::ToolCall {
+                call, text, tokens, ..
+            } => {
                 assert_eq!(text, CALL);
                 ("call", call.id + &call.name, tokens)
             }

@@ -109,6 +109,8 @@ pub(crate) fn load(shape: Shape) -> (Arc<dyn Engine>, Gaps) {
         handed_out: None,
     };
     let settings = EngineSettings {
+        prompt_cache_bytes: Some(0),
+        embedding: None,
         name: "bench".to_owned(),
         path: None,
         prefill_chunk: 512,
