@@ -195,14 +195,13 @@ impl Generation {
             .budget
             .as_mut()
             .and_then(|budget| budget.next(&self.answer));
-        let token = match forced {
-            Some(token) => token,
-            None => {
-                // What is thought has no form; the answer behind it has.
-                let constraint = self.constraint.as_ref();
-                let constraint = constraint.filter(|_| !self.answer.is_reasoning());
-                self.sampler.choose(row, constraint.map(Follower::mask))?
-            }
+        let token = if let Some(token) = forced {
+            token
+        } else {
+            // What is thought has no form; the answer behind it has.
+            let constraint = self.constraint.as_ref();
+            let constraint = constraint.filter(|_| !self.answer.is_reasoning());
+            self.sampler.choose(row, constraint.map(Follower::mask))?
         };
         let logprobs = self.sampler.logprobs(row, token)?;
         self.phase = Phase::Host { last: token };

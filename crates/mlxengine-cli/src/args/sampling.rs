@@ -36,8 +36,8 @@ pub(crate) struct SamplingArgs {
     #[arg(long, value_name = "N")]
     dry_range: Option<u32>,
 
-    /// DRY: a text that breaks a repetition; may be given several times [default: line break, ':',
-    /// '"' and '*']
+    /// DRY: a text that breaks a repetition; may be given several times [default: line break,
+    /// colon, quotation mark and asterisk]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     dry_breaker: Vec<String>,
 
@@ -54,8 +54,8 @@ pub(crate) struct SamplingArgs {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     mirostat_eta: Option<f32>,
 
-    /// The order of the samplers, as in temperature,top_k,top_p [default:
-    /// penalties,dry,temperature,top_k,typical_p,top_p,min_p,xtc]
+    /// The order of the samplers, as in `temperature,top_k,top_p` [default:
+    /// `penalties,dry,temperature,top_k,typical_p,top_p,min_p,xtc`]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = stage)]
     sampler_order: Vec<SamplerStage>,
 
