@@ -1,9 +1,9 @@
 //! Thoughts and calls of tools, from a script to the events.
 
 use engine_core::{
-    Completion, Engine, EngineExt, Error, Field, FinishReason, GenerateParams, GenerateRequest,
-    GenerationEvent, Message, ReasoningOptions, Result, ToolCallProblem, ToolChoice,
-    ToolDefinition, ToolFormat, ToolOptions,
+    Completion, Constraint, Engine, EngineExt, Error, Field, FinishReason, GenerateParams,
+    GenerateRequest, GenerationEvent, Message, ReasoningOptions, Result, ToolCallProblem,
+    ToolChoice, ToolDefinition, ToolFormat, ToolOptions,
 };
 use engine_mock::{MockBackend, MockBuilder, Script};
 use futures_executor::block_on;
@@ -318,6 +318,53 @@ fn a_template_that_opens_the_thought_itself_thinks_and_can_not_be_stopped() {
     assert_eq!(answer.text, "Noon.");
     let off = ReasoningOptions::default().with_thinking(false);
     assert!(block_on(engine.complete(thinking(off))).is_err());
+}
+
+/// What the template has opened ends before the answer, and only the answer has a form.
+#[test]
+fn a_constraint_holds_for_the_answer_and_not_for_the_thought_before_it() {
+    let opens = "<|im_start|>assistant\n<think>\n";
+    let reply = "<think>\nA number, say 1.\n</think>{\"a\":1}";
+    let params = GenerateParams::greedy().with_constraint(Constraint::JsonObject);
+    for budget in [None, Some(5)] {
+        let engine = load(saying(reply).chat_template(opens));
+        let mut options = ReasoningOptions::default();
+        options.max_tokens = budget;
+        let request = thinking(options).with_params(params.clone());
+        let answer = block_on(engine.complete(request)).expect("an answer");
+        let thought = answer.reasoning.unwrap_or_default();
+        assert!("A number, say 1.".starts_with(&thought), "{thought:?}");
+        assert!(thought.len() > 1, "{thought:?}");
+        if budget.is_none() {
+            assert_eq!(answer.text, "{\"a\":1}");
+        }
+        assert!(answer.text.starts_with('{'), "{:?}", answer.text);
+    }
+}
+
+#[test]
+fn probabilities_come_with_thoughts_and_calls_too() {
+    let engine = load(saying(&format!("<think>\nHm.\n</think>\n\nI look.{CALL}")));
+    let mut request = ask(tools());
+    request.params.logprobs = Some(1);
+    let mut counted = 0;
+    for event in events(engine.as_ref(), request) {
+        let (tokens, logprobs) = match event {
+            GenerationEvent::Delta {
+                tokens, logprobs, ..
+            }
+            | GenerationEvent::Reasoning {
+                tokens, logprobs, ..
+            }
+            | GenerationEvent::ToolCall {
+                tokens, logprobs, ..
+            } => (tokens, logprobs),
+            _ => continue,
+        };
+        assert_eq!(tokens.len(), logprobs.len());
+        counted += tokens.len();
+    }
+    assert!(counted > 60, "only {counted} tokens");
 }
 
 #[test]

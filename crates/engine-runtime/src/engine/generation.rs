@@ -195,24 +195,38 @@ impl Generation {
             .budget
             .as_mut()
             .and_then(|budget| budget.next(&self.answer));
+        // What is thought has no form, nor what ends a thought; the answer behind it has.
+        let has_form = forced.is_none() && !self.answer.is_reasoning();
         let token = if let Some(token) = forced {
             token
         } else {
-            // What is thought has no form; the answer behind it has.
-            let constraint = self.constraint.as_ref();
-            let constraint = constraint.filter(|_| !self.answer.is_reasoning());
+            let constraint = self.constraint.as_ref().filter(|_| has_form);
             self.sampler.choose(row, constraint.map(Follower::mask))?
         };
         let logprobs = self.sampler.logprobs(row, token)?;
         self.phase = Phase::Host { last: token };
-        self.accept(token, logprobs)
+        self.take(token, logprobs, has_form)
     }
 
-    /// Takes the next token: delivers its text, or ends the answer.
+    /// Takes a token that the device chose, where nothing but the likeliest one was asked for.
+    ///
+    /// # Errors
+    /// None that a choice on the host could have.
+    pub(super) fn accept(&mut self, token: TokenId) -> Result<()> {
+        self.take(token, None, true)
+    }
+
+    /// Takes the next token: delivers its text, or ends the answer. `has_form` if the constraint is
+    /// to follow it.
     ///
     /// # Errors
     /// If the constraint can't be followed any further.
-    pub(super) fn accept(&mut self, token: TokenId, logprobs: Option<TokenLogprobs>) -> Result<()> {
+    fn take(
+        &mut self,
+        token: TokenId,
+        logprobs: Option<TokenLogprobs>,
+        has_form: bool,
+    ) -> Result<()> {
         let now = Instant::now();
         self.clock.first_token.get_or_insert(now);
         self.chosen.push(token);
@@ -227,11 +241,10 @@ impl Generation {
         self.clock.last_token = Some(now);
         self.generated += 1;
         self.sampler.note(token);
-        let was_reasoning = self.answer.is_reasoning();
         let piece = self.answer.push(token, logprobs);
         if let Some(stop) = piece.stop {
             self.end(self.stop_string(stop), piece);
-        } else if let Some(reason) = self.end_after(token, was_reasoning)? {
+        } else if let Some(reason) = self.end_after(token, has_form)? {
             self.finish(reason, piece);
         } else {
             self.deliver(piece);
@@ -240,9 +253,9 @@ impl Generation {
     }
 
     /// Why the answer ends with this token, if it does.
-    fn end_after(&mut self, token: TokenId, is_thought: bool) -> Result<Option<FinishReason>> {
+    fn end_after(&mut self, token: TokenId, has_form: bool) -> Result<Option<FinishReason>> {
         let period = self.loops.as_mut().and_then(|loops| loops.push(token));
-        let constraint = self.constraint.as_mut().filter(|_| !is_thought);
+        let constraint = self.constraint.as_mut().filter(|_| has_form);
         if let Some(constraint) = constraint
             && constraint.take(token)?
         {
@@ -251,7 +264,7 @@ impl Generation {
         let reason = period
             .map(FinishReason::Loop)
             .or_else(|| self.limit(self.generated));
-        if let (None, Some(constraint), false) = (&reason, &mut self.constraint, is_thought) {
+        if let (None, Some(constraint), true) = (&reason, &mut self.constraint, has_form) {
             constraint.find_mask()?;
         }
         Ok(reason)

@@ -173,7 +173,7 @@ impl<M: Model> Scheduler<M> {
             .call("read a token", |model| model.read_token(chosen));
         let generation = &mut self.running[index];
         // Whoever asks for log-probabilities has its tokens chosen on the host.
-        if let Err(error) = token.and_then(|token| generation.accept(token, None)) {
+        if let Err(error) = token.and_then(|token| generation.accept(token)) {
             generation.fail(error);
         }
         match follower {
