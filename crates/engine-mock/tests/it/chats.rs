@@ -349,17 +349,17 @@ fn probabilities_come_with_thoughts_and_calls_too() {
     request.params.logprobs = Some(1);
     let mut counted = 0;
     for event in events(engine.as_ref(), request) {
-        let (tokens, logprobs) = match event {
-            GenerationEvent::Delta {
-                tokens, logprobs, ..
-            }
-            | GenerationEvent::Reasoning {
-                tokens, logprobs, ..
-            }
-            | GenerationEvent::ToolCall {
-                tokens, logprobs, ..
-            } => (tokens, logprobs),
-            _ => continue,
+        let (GenerationEvent::Delta {
+            tokens, logprobs, ..
+        }
+        | GenerationEvent::Reasoning {
+            tokens, logprobs, ..
+        }
+        | GenerationEvent::ToolCall {
+            tokens, logprobs, ..
+        }) = event
+        else {
+            continue;
         };
         assert_eq!(tokens.len(), logprobs.len());
         counted += tokens.len();
