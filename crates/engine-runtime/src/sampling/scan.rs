@@ -23,30 +23,32 @@ impl Scan {
     /// as ruled out.
     pub(super) fn run(&mut self, logits: &[f32], mask: Option<&[u32]>) -> Option<f32> {
         self.maxima.clear();
-        let mut nan = [false; LANES];
+        let mut nan = [0u32; LANES];
         for (index, block) in logits.chunks(BLOCK).enumerate() {
             if mask.is_some_and(|mask| !mask::allows_any(mask, index * BLOCK, BLOCK)) {
                 self.maxima.push(f32::NEG_INFINITY);
                 continue;
             }
             let mut maxima = [f32::NEG_INFINITY; LANES];
-            let lanes = block.chunks_exact(LANES);
-            let rest = lanes.remainder();
-            for lane in lanes.chain((!rest.is_empty()).then_some(rest)) {
-                for ((maximum, nan), value) in maxima.iter_mut().zip(&mut nan).zip(lane) {
-                    *maximum = if *value > *maximum { *value } else { *maximum };
-                    *nan |= value.is_nan();
+            let (lanes, rest) = block.as_chunks::<LANES>();
+            for lane in lanes {
+                for i in 0..LANES {
+                    maxima[i] = larger(maxima[i], lane[i]);
+                    nan[i] |= u32::from(lane[i].is_nan());
                 }
             }
-            self.maxima
-                .push(maxima.into_iter().fold(f32::NEG_INFINITY, f32::max));
+            for (i, value) in rest.iter().enumerate() {
+                maxima[i] = larger(maxima[i], *value);
+                nan[i] |= u32::from(value.is_nan());
+            }
+            self.maxima.push(largest(maxima));
         }
         let top = self
             .maxima
             .iter()
             .copied()
             .fold(f32::NEG_INFINITY, f32::max);
-        (top.is_finite() && !nan.contains(&true)).then_some(top)
+        (top.is_finite() && nan == [0; LANES]).then_some(top)
     }
 
     /// The index of the first logit that equals `top`.
@@ -88,4 +90,21 @@ impl Scan {
             .select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
         *nth
     }
+}
+
+/// The larger of two numbers, the first if the second is NaN.
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+/// The largest of all lanes, halves with halves: one after another each would wait for the last.
+fn largest(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = larger(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
