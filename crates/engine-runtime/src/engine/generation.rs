@@ -211,7 +211,7 @@ impl Generation {
     /// Takes a token that the device chose, where nothing but the likeliest one was asked for.
     ///
     /// # Errors
-    /// None that a choice on the host could have.
+    /// As where the host chose it; a request with a constraint does not come here.
     pub(super) fn accept(&mut self, token: TokenId) -> Result<()> {
         self.take(token, None, true)
     }
