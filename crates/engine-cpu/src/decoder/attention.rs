@@ -15,7 +15,9 @@ use crate::{
 };
 
 /// Queries that go through a page together.
-const QUERIES_AT_A_TIME: usize = 16;
+const QUERIES_AT_A_TIME: usize = 24;
+/// Rows of one head that a thread takes at a time.
+const ROWS_AT_A_TIME: usize = 16;
 /// Rows from which writing keys and values is worth handing over.
 const APPEND_TOGETHER: usize = 4;
 /// Multiplications below which handing pieces over costs more than it saves.
@@ -191,7 +193,7 @@ impl Attention {
         if seen * self.heads * self.head_dim < WORTH_SHARING {
             work(0, 0, out);
         } else {
-            pool.for_chunks(out, chunk, QUERIES_AT_A_TIME, work);
+            pool.for_chunks(out, chunk, ROWS_AT_A_TIME, work);
         }
     }
 
@@ -239,6 +241,8 @@ impl Attention {
             (start, end)
         };
         let (start, end) = (seen(0).0, seen(count - 1).1);
+        // The others find the pages near.
+        let is_first = first_row == part.rows.first;
         let pages = part
             .sequence
             .layers
@@ -253,7 +257,9 @@ impl Attention {
             let begin = number * PAGE;
             let within = |position: usize| position.saturating_sub(begin).min(PAGE);
             let values = page.values(kv_head, within(end));
-            of.kernels.prefetch(&values.page);
+            if is_first {
+                of.kernels.prefetch(&values.page);
+            }
             of.kernels.scores(queries, &page.keys(kv_head), scores);
             let (rows, _) = scores.as_chunks_mut::<PAGE>();
             for (index, row) in rows.iter_mut().enumerate() {
@@ -264,7 +270,8 @@ impl Attention {
                 };
                 shrink[index] = of.kernels.softmax_step(row, seen, &mut states[index]);
             }
-            if let Some(next) = pages.get(number + 1).filter(|_| begin + PAGE < end) {
+            let next = pages.get(number + 1);
+            if let Some(next) = next.filter(|_| is_first && begin + PAGE < end) {
                 of.kernels.prefetch(&next.keys(kv_head).page);
             }
             of.kernels.accumulate(scores, shrink, &values, out);

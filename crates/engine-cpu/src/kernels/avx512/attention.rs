@@ -45,6 +45,10 @@ unsafe fn all_scores<const KIND: u8>(
     unsafe {
         while left > 0 {
             let taken = match left {
+                12.. => {
+                    page_scores::<KIND, 12, 2>(queries, head_dim, keys, scales, out);
+                    12
+                }
                 8.. => {
                     page_scores::<KIND, 8, 2>(queries, head_dim, keys, scales, out);
                     8
@@ -160,6 +164,10 @@ unsafe fn all_values<const KIND: u8>(
     unsafe {
         while !shrinks.is_empty() {
             let taken = match shrinks.len() {
+                12.. => {
+                    rows_of_values::<KIND, 12, 2>(weights, shrinks, head_dim, used, page, out);
+                    12
+                }
                 8.. => {
                     rows_of_values::<KIND, 8, 2>(weights, shrinks, head_dim, used, page, out);
                     8

@@ -127,7 +127,11 @@ pub(super) fn softmax_step(scores: &mut [f32; PAGE], seen: Seen, state: &mut Sof
         // SAFETY: there are sixteen numbers.
         unsafe { _mm512_storeu_ps(lane.as_mut_ptr(), weight) };
     }
-    let shrink = crate::kernels::elementwise::exp(state.max - max);
+    let shrink = if max > state.max {
+        crate::kernels::elementwise::exp(state.max - max)
+    } else {
+        1.0
+    };
     state.sum = state.sum * shrink + _mm512_reduce_add_ps(sum);
     state.max = max;
     shrink
