@@ -17,7 +17,7 @@ use super::{
     events::EventSender,
     generation::{Generation, Prepared, check_tokens},
 };
-use crate::{Sampler, TextPipeline};
+use crate::{Sampler, TextPipeline, text::KnownPrompts};
 
 /// A request on its way to the model's thread.
 pub(super) struct Arrival {
@@ -33,6 +33,7 @@ pub(super) fn prepare_all(
     text: &TextPipeline,
     model: &ModelInfo,
 ) {
+    let mut chats = text.known_prompts();
     for Arrival {
         request,
         events,
@@ -42,7 +43,7 @@ pub(super) fn prepare_all(
         if events.is_closed() {
             continue;
         }
-        match prepare(request, arrived, text, model) {
+        match prepare(request, arrived, text, &mut chats, model) {
             Ok(prepared) => {
                 let generation = Box::new(Generation::new(prepared, events));
                 // If the model is gone, dropping the generation tells its caller.
@@ -61,6 +62,7 @@ fn prepare(
     request: ValidRequest,
     arrived: Instant,
     text: &TextPipeline,
+    chats: &mut KnownPrompts,
     model: &ModelInfo,
 ) -> Result<Prepared> {
     let (tools, reasoning) = (request.tools().clone(), request.reasoning());
@@ -69,7 +71,7 @@ fn prepare(
         Prompt::Messages(messages) => {
             let chat = chat::render(messages, &tools, reasoning, text)?;
             let budget = Budget::new(reasoning, &chat.grammar, text)?;
-            let prompt = text.encode(&chat.text, false)?;
+            let prompt = chats.encode(&chat.text)?;
             (prompt, chat.into_answer(&params.stop, text), budget)
         }
         _ => (

@@ -6,6 +6,7 @@ mod decoding;
 mod detokenizer;
 mod end_tokens;
 mod generation_tag;
+mod known_prompts;
 mod output_style;
 mod python_json;
 mod python_methods;
@@ -22,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 use engine_core::{Message, Result, TokenId};
 use serde_json::{Map, Value};
 
-pub(crate) use self::chat_input::ChatInput;
+pub(crate) use self::{chat_input::ChatInput, known_prompts::KnownPrompts};
 use self::{
     chat_template::ChatTemplate, end_tokens::end_tokens, output_style::OutputStyle,
     special_tokens::SpecialTokens, tokenizer::Tokenizer,
@@ -106,6 +107,11 @@ impl TextPipeline {
             .as_deref()
             .is_some_and(|bos| text.starts_with(bos));
         self.encode(text, !begun)
+    }
+
+    /// Tokenizes one chat after another, of each what is new.
+    pub(crate) fn known_prompts(&self) -> KnownPrompts {
+        KnownPrompts::new(Arc::clone(&self.tokenizer))
     }
 
     /// The text of tokens. Special tokens, and ids outside the vocabulary, have none.

@@ -1,12 +1,14 @@
 //! The `tokenizers` library, with its errors, and its panics on odd files, turned into ours.
 
 use std::{
+    collections::HashMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     str::FromStr,
 };
 
 use engine_core::{Error, Result, TokenId};
+use tokenizers::AddedToken;
 
 use crate::panic_message::panic_message;
 
@@ -80,6 +82,10 @@ impl Tokenizer {
 
     pub(super) fn id(&self, token: &str) -> Option<TokenId> {
         self.inner.token_to_id(token)
+    }
+
+    pub(super) fn added_tokens(&self) -> HashMap<TokenId, AddedToken> {
+        self.inner.get_added_tokens_decoder().into_iter().collect()
     }
 
     pub(super) fn decoder(&self) -> Option<&tokenizers::DecoderWrapper> {
