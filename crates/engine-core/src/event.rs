@@ -16,8 +16,9 @@ use crate::{Field, InvalidToolCall, TokenId, TokenLogprobs, ToolCall};
 /// of the deltas joined equal the decoded tokens, cut before the earliest stop string. Otherwise
 /// the answer is cut into parts, and each event has the text of its own: joined in order they equal
 /// the decoded tokens but for what stands between parts, which are the tags around thoughts, the
-/// line breaks next to these tags, and what names a part in gpt-oss. The text of a call has its
-/// tags. Tags that are special tokens, which otherwise have no text, count as text here.
+/// line breaks next to these tags, what names a part in gpt-oss, and what separates parts in Llama
+/// 4 and GLM-4. The text of a call has its tags. Tags that are special tokens, which otherwise have
+/// no text, count as text here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]

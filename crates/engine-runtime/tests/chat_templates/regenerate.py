@@ -129,12 +129,34 @@ def as_templates_see_it(message, arguments_as_text):
     return message
 
 
+def with_metadata(message):
+    """As the page of GLM-4-32B-0414 says: a message for each call, and the role of results."""
+    if message["role"] == "tool":
+        return [message | {"role": "observation"}]
+    calls = message.get("tool_calls", [])
+    text = {key: value for key, value in message.items() if key != "tool_calls"}
+    return [text] * (not calls or text["content"] != "") + [
+        {
+            "role": "assistant",
+            "metadata": call["function"]["name"],
+            "content": json.dumps(json.loads(call["function"]["arguments"]), ensure_ascii=False),
+        }
+        for call in calls
+    ]
+
+
+def messages_for(source, chat, arguments_as_text):
+    if "metadata" in source and "tool_calls" not in source:
+        return [form for message in chat["messages"] for form in with_metadata(message)]
+    return [as_templates_see_it(message, arguments_as_text) for message in chat["messages"]]
+
+
 def render_once(source, chat, arguments_as_text):
     variables = dict(SPECIAL_TOKENS)
     if "thinking" in chat:
         variables |= {"enable_thinking": chat["thinking"], "thinking": chat["thinking"]}
     rendered, _ = chat_template_utils.render_jinja_template(
-        conversations=[[as_templates_see_it(message, arguments_as_text) for message in chat["messages"]]],
+        conversations=[messages_for(source, chat, arguments_as_text)],
         tools=chat.get("tools"),
         chat_template=source,
         add_generation_prompt=True,

@@ -9,6 +9,7 @@ use super::{
         tags::{Begins, Place, begins, find_any, take},
     },
     CUT_OFF,
+    candidate::{Verdict, begins_python_list, is_begun_call, json_verdict, python_list_verdict},
 };
 
 const PYTHON_TAG: &str = "<|python_tag|>";
@@ -42,7 +43,11 @@ enum State {
     /// Nothing but white space has come, or a call and what separates it from the next.
     Start,
     /// JSON, or a list in Python's form, begins at `start`.
-    Value { start: usize, end: JsonEnd },
+    Value {
+        start: usize,
+        python: bool,
+        end: JsonEnd,
+    },
     /// The text begins with what opens a call; its body begins at `start`.
     Marked { start: usize, kind: Marked },
     /// Behind a call: another may follow.
@@ -59,6 +64,20 @@ enum Marked {
     ToolCode,
     /// A code block that may be one.
     Block,
+}
+
+impl State {
+    fn value(start: usize, python: bool) -> Self {
+        Self::Value {
+            start,
+            python,
+            end: if python {
+                JsonEnd::python()
+            } else {
+                JsonEnd::default()
+            },
+        }
+    }
 }
 
 impl Leading {
@@ -101,17 +120,22 @@ impl Leading {
             State::Start => self.start(held, ended),
             State::Behind => self.behind(held, ended),
             State::Text => self.text(held, ended, parts),
-            State::Value { start, end } => {
-                let (start, value) = (*start, &held[*start..]);
-                if !may_be_call(value, self.dialect.python_list) {
+            State::Value { start, python, end } => {
+                let (start, python, value) = (*start, *python, &held[*start..]);
+                let verdict = if python {
+                    python_list_verdict(value)
+                } else {
+                    json_verdict(value)
+                };
+                if verdict == Verdict::No {
                     self.state = State::Text;
                 } else if let Some(len) = end.look(value) {
                     let behind = start + len;
-                    self.value(behind, start, held, parts);
+                    self.value(behind, start, python, held, parts);
                 } else if ended {
                     self.state = State::Text;
-                    // A call cut off is told from other JSON by its beginning.
-                    if is_begun_call(value) {
+                    // A call cut off is told from other text by its beginning.
+                    if verdict == Verdict::Yes || is_begun_call(value) {
                         parts.malformed(&std::mem::take(held), CUT_OFF);
                     }
                 } else {
@@ -156,13 +180,13 @@ impl Leading {
         if perhaps {
             return Step::Wait;
         }
-        let begins_value =
-            text.starts_with('{') || (json_list || python_list) && text.starts_with('[');
-        self.state = if begins_value {
-            State::Value {
-                start: space,
-                end: JsonEnd::default(),
-            }
+        let python = match begins_python_list(text, ended) {
+            _ if !python_list => false,
+            Begins::Perhaps => return Step::Wait,
+            begins => begins == Begins::Yes,
+        };
+        self.state = if python || text.starts_with('{') || json_list && text.starts_with('[') {
+            State::value(space, python)
         } else {
             State::Text
         };
@@ -176,10 +200,7 @@ impl Leading {
             return Step::Wait;
         }
         self.state = if rest.starts_with('{') {
-            State::Value {
-                start: held.len() - rest.len(),
-                end: JsonEnd::default(),
-            }
+            State::value(held.len() - rest.len(), false)
         } else {
             State::Text
         };
@@ -206,22 +227,25 @@ impl Leading {
     }
 
     /// A whole value at the answer's beginning: calls, or an answer in JSON.
-    fn value(&mut self, behind: usize, start: usize, held: &mut String, parts: &mut Parts) {
+    fn value(
+        &mut self,
+        behind: usize,
+        start: usize,
+        python: bool,
+        held: &mut String,
+        parts: &mut Parts,
+    ) {
         let value = &held[start..behind];
-        let calls = if looks_like_calls(value) {
-            Some(calls_of_json(value))
-        } else if self.dialect.python_list && value.starts_with('[') {
-            calls_of_python(value).ok().map(Ok)
+        let outcome = if python {
+            calls_of_python(value)
+        } else if looks_like_calls(value) {
+            calls_of_json(value)
         } else {
-            None
+            self.state = State::Text;
+            return;
         };
-        match calls {
-            None => self.state = State::Text,
-            Some(outcome) => {
-                parts.outcome(outcome, &take(held, behind));
-                self.state = State::Behind;
-            }
-        }
+        parts.outcome(outcome, &take(held, behind));
+        self.state = State::Behind;
     }
 
     fn marked(
@@ -323,69 +347,4 @@ fn calls_of_block(body: &str) -> Result<Vec<WrittenCall>, String> {
         return calls_of_json(body);
     }
     calls_of_python(body)
-}
-
-/// The keys with which a call may begin.
-const FIRST_KEYS: [&str; 7] = [
-    "name",
-    "function",
-    "tool",
-    "type",
-    "id",
-    "arguments",
-    "parameters",
-];
-
-/// Whether a value that is still coming may become a call.
-fn may_be_call(value: &str, python_list: bool) -> bool {
-    match first_key(value, python_list) {
-        FirstKey::Whole(key) => FIRST_KEYS.contains(&key),
-        FirstKey::Begun(key) => FIRST_KEYS.iter().any(|known| known.starts_with(key)),
-        FirstKey::Unknown => true,
-        FirstKey::None => false,
-    }
-}
-
-/// Whether a value that was cut off is meant as a call: a name of something and its arguments.
-fn is_begun_call(value: &str) -> bool {
-    matches!(first_key(value, false), FirstKey::Whole(key) if FIRST_KEYS.contains(&key))
-        && ["\"arguments\"", "\"parameters\""]
-            .iter()
-            .any(|key| value.contains(key))
-}
-
-enum FirstKey<'a> {
-    Whole(&'a str),
-    Begun(&'a str),
-    /// It may still come.
-    Unknown,
-    /// Something else comes first.
-    None,
-}
-
-/// The first key of an object, or of the first object of a list. A list in Python's form has none
-/// and begins with a name.
-fn first_key(value: &str, python_list: bool) -> FirstKey<'_> {
-    let mut rest = value;
-    if let Some(items) = rest.strip_prefix('[') {
-        rest = items.trim_start();
-        let begins_name = rest.starts_with(|c: char| c.is_alphabetic() || c == '_');
-        if rest.is_empty() || python_list && begins_name {
-            return FirstKey::Unknown;
-        }
-    }
-    let Some(entries) = rest.strip_prefix('{') else {
-        return FirstKey::None;
-    };
-    let entries = entries.trim_start();
-    if entries.is_empty() {
-        return FirstKey::Unknown;
-    }
-    match entries.strip_prefix('"') {
-        None => FirstKey::None,
-        Some(key) => match key.split_once('"') {
-            Some((key, _)) => FirstKey::Whole(key),
-            None => FirstKey::Begun(key),
-        },
-    }
 }

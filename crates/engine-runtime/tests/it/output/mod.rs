@@ -1,7 +1,9 @@
 //! Answers cut into thoughts, text and calls.
 
 mod calls;
+mod glm4;
 mod harmony;
+mod llama4;
 mod pieces;
 mod thinking;
 
@@ -55,12 +57,22 @@ fn shown(part: &Part) -> String {
     }
 }
 
-/// The parts of an answer in a format, in a few words each.
+/// The parts of an answer in a format, in a few words each: the same wherever it is cut.
 fn read(format: ToolFormat, answer: &str) -> Vec<String> {
-    parts(&grammar(Some(format)), [answer])
-        .iter()
-        .map(shown)
-        .collect()
+    let grammar = grammar(Some(format));
+    let whole = parts(&grammar, [answer]);
+    for (at, _) in answer.char_indices() {
+        let (one, other) = answer.split_at(at);
+        assert_eq!(
+            parts(&grammar, [one, other]),
+            whole,
+            "{format:?}, {one:?}, {other:?}"
+        );
+    }
+    let single: Vec<String> = answer.chars().map(String::from).collect();
+    let single = single.iter().map(String::as_str);
+    assert_eq!(parts(&grammar, single), whole, "{format:?}, {answer:?}");
+    whole.iter().map(shown).collect()
 }
 
 /// What the parts hold of the answer's text.
