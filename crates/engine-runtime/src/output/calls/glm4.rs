@@ -8,6 +8,7 @@ use super::{
         Parts, Step, WrittenCall,
         json_end::JsonEnd,
         object::arguments_of_json,
+        preview::Preview,
         python_calls::dict_of_python,
         tags::{Begins, Place, begins, find_any, take},
     },
@@ -38,7 +39,10 @@ enum State {
     Arguments {
         name: String,
         start: usize,
+        /// They are a dict of Python.
+        python: bool,
         end: JsonEnd,
+        preview: Preview,
     },
 }
 
@@ -67,8 +71,15 @@ impl Glm4 {
                 self.line(first, held, ended, parts)
             }
             State::Text => self.text(held, ended, parts),
-            State::Arguments { name, start, end } => {
+            State::Arguments {
+                name,
+                start,
+                python,
+                end,
+                preview,
+            } => {
                 let Some(len) = end.look(&held[*start..]) else {
+                    preview.look(&held[*start..], parts);
                     if !ended {
                         return Step::Wait;
                     }
@@ -78,8 +89,12 @@ impl Glm4 {
                 };
                 let behind = *start + len;
                 let body = &held[*start..behind];
-                let arguments = arguments_of_json(body)
-                    .or_else(|reason| dict_of_python(body).map_err(|_| reason));
+                preview.look(body, parts);
+                let arguments = if *python {
+                    dict_of_python(body)
+                } else {
+                    arguments_of_json(body)
+                };
                 let outcome = arguments.map(|arguments| {
                     vec![WrittenCall {
                         id: None,
@@ -89,6 +104,7 @@ impl Glm4 {
                         text: String::new(),
                     }]
                 });
+                let outcome = preview.settle(outcome);
                 parts.outcome(outcome, &take(held, behind));
                 self.state = State::Line { first: true };
                 Step::Further
@@ -125,13 +141,19 @@ impl Glm4 {
             }
             Head::Call(name, start) => {
                 let start = space + start;
-                let begins_text = held[start + 1..].trim_start();
-                let end = if begins_text.starts_with('\'') {
-                    JsonEnd::python()
+                let python = held[start + 1..].trim_start().starts_with('\'');
+                let (end, preview) = if python {
+                    (JsonEnd::python(), Preview::of_name(&name))
                 } else {
-                    JsonEnd::default()
+                    (JsonEnd::default(), Preview::of_arguments(&name))
                 };
-                self.state = State::Arguments { name, start, end };
+                self.state = State::Arguments {
+                    name,
+                    start,
+                    python,
+                    end,
+                    preview,
+                };
             }
         }
         Step::Further

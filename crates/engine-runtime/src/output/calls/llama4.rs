@@ -12,6 +12,7 @@ use super::{
         Parts, Step,
         json_end::JsonEnd,
         object::{calls_of_json, looks_like_calls},
+        preview::Preview,
         python_calls::calls_of_python,
         tags::{Begins, Place, begins, find, find_any, take},
     },
@@ -43,12 +44,14 @@ enum State {
         start: usize,
         form: Form,
         end: JsonEnd,
+        preview: Preview,
     },
     /// A whole call, between `start` and `end`; its closing tag may follow.
     Whole {
         start: usize,
         end: usize,
         form: Form,
+        preview: Preview,
     },
     /// Behind a call: another may follow.
     Behind,
@@ -65,6 +68,22 @@ enum Form {
     PythonList,
     /// `NAME(KEY=VALUE)`, up to the closing tag.
     Python,
+}
+
+impl State {
+    fn value(tag: usize, start: usize, form: Form) -> Self {
+        let (end, preview) = match form {
+            Form::Json => (JsonEnd::default(), Preview::of_json(false)),
+            Form::PythonList | Form::Python => (JsonEnd::python(), Preview::of_python()),
+        };
+        Self::Value {
+            tag,
+            start,
+            form,
+            end,
+            preview,
+        }
+    }
 }
 
 impl Llama4 {
@@ -85,6 +104,7 @@ impl Llama4 {
                 start,
                 form,
                 end,
+                preview,
             } => {
                 let (tag, start, form, value) = (*tag, *start, *form, &held[*start..]);
                 let verdict = match form {
@@ -104,8 +124,12 @@ impl Llama4 {
                     },
                     _ => end.look(value),
                 };
+                if form == Form::Json || verdict == Verdict::Yes {
+                    preview.look(&value[..whole.unwrap_or(value.len())], parts);
+                }
+                let is_call = verdict == Verdict::Yes || preview.has_begun();
                 match whole {
-                    Some(len) if form == Form::Json && !looks_like_calls(&value[..len]) => {
+                    Some(len) if !is_call && !looks_like_calls(&value[..len]) => {
                         self.no_call(tag, held, parts);
                     }
                     Some(len) => {
@@ -113,10 +137,11 @@ impl Llama4 {
                             start,
                             end: start + len,
                             form,
+                            preview: std::mem::replace(preview, Preview::of_body()),
                         };
                     }
                     None if !ended => return Step::Wait,
-                    None if verdict == Verdict::Yes || is_begun_call(value) => {
+                    None if is_call || is_begun_call(value) => {
                         parts.malformed(&std::mem::take(held), CUT_OFF);
                         self.state = State::Text;
                     }
@@ -124,7 +149,12 @@ impl Llama4 {
                 }
                 Step::Further
             }
-            State::Whole { start, end, form } => {
+            State::Whole {
+                start,
+                end,
+                form,
+                preview,
+            } => {
                 let rest = held[*end..].trim_start();
                 let behind = match begins(rest, CLOSE, ended) {
                     Begins::Perhaps => return Step::Wait,
@@ -136,6 +166,7 @@ impl Llama4 {
                     Form::Json => calls_of_json(body),
                     Form::PythonList | Form::Python => calls_of_python(body),
                 };
+                let outcome = preview.settle(outcome);
                 parts.outcome(outcome, &take(held, behind));
                 self.state = State::Behind;
                 Step::Further
@@ -183,15 +214,7 @@ impl Llama4 {
                 return Step::Further;
             }
         };
-        self.state = State::Value {
-            tag,
-            start,
-            form,
-            end: match form {
-                Form::Json => JsonEnd::default(),
-                Form::PythonList | Form::Python => JsonEnd::python(),
-            },
-        };
+        self.state = State::value(tag, start, form);
         Step::Further
     }
 
@@ -210,12 +233,7 @@ impl Llama4 {
             return Step::Wait;
         }
         self.state = if rest.starts_with('{') {
-            State::Value {
-                tag: 0,
-                start: held.len() - rest.len(),
-                form: Form::Json,
-                end: JsonEnd::default(),
-            }
+            State::value(0, held.len() - rest.len(), Form::Json)
         } else {
             State::Text
         };

@@ -11,6 +11,7 @@ mod tagged;
 
 use engine_core::ToolFormat;
 
+pub(super) use self::body::{DEEPSEEK_BEGIN, DEEPSEEK_BLOCK, DEEPSEEK_END, DEEPSEEK_SEPARATOR};
 use self::{glm4::Glm4, leading::Leading, llama4::Llama4, mistral::Mistral, tagged::Tagged};
 use super::{Parts, Step};
 

@@ -21,7 +21,7 @@ fn a_call_is_a_name_and_its_arguments() {
         );
     }
     assert_eq!(
-        read(Glm4, "get-it.now_2\n{\"on\": True, \"at\": \"}\\\"{\"}"),
+        read(Glm4, "get-it.now_2\n{\"on\": true, \"at\": \"}\\\"{\"}"),
         [r#"call get-it.now_2{"on":true,"at":"}\"{"}"#]
     );
     assert_eq!(read(Glm4, "now\n{}"), ["call now{}"]);
@@ -76,7 +76,7 @@ fn malformed_calls_say_why() {
     for (answer, reason) in [
         ("time\n{zone: CET}", "its arguments are no JSON: "),
         ("time\n{\"zone\": }", "its arguments are no JSON: "),
-        ("time\n{'zone': x}", "its arguments are no JSON: "),
+        ("time\n{'zone': x}", "\"x}\" is no value"),
         ("time\n{\"zone\": \"CET", "the answer ended inside it"),
         ("time\n{", "the answer ended inside it"),
     ] {

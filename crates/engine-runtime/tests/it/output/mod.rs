@@ -5,6 +5,7 @@ mod glm4;
 mod harmony;
 mod llama4;
 mod pieces;
+mod previews;
 mod thinking;
 
 use engine_core::ToolFormat;
@@ -30,6 +31,13 @@ fn parts<'a>(grammar: &OutputGrammar, pieces: impl IntoIterator<Item = &'a str>)
     let mut add = |part: Part| match (parts.last_mut(), part) {
         (Some(Part::Text(text)), Part::Text(more))
         | (Some(Part::Reasoning(text)), Part::Reasoning(more)) => text.push_str(&more),
+        (
+            Some(Part::CallDelta { arguments, .. }),
+            Part::CallDelta {
+                name: None,
+                arguments: more,
+            },
+        ) => arguments.push_str(&more),
         (_, part) => parts.push(part),
     };
     for piece in pieces {
@@ -53,12 +61,21 @@ fn shown(part: &Part) -> String {
             format!("call {}{id}{arguments}", call.name)
         }
         Part::Malformed { reason, .. } => format!("bad {reason}"),
+        Part::CallDelta { name, arguments } => {
+            format!("shows {}{arguments}", name.as_deref().unwrap_or_default())
+        }
         other => format!("{other:?}"),
     }
 }
 
-/// The parts of an answer in a format, in a few words each: the same wherever it is cut.
+/// The parts of an answer in a format, but for previews, in a few words each.
 fn read(format: ToolFormat, answer: &str) -> Vec<String> {
+    let all = read_all(format, answer).into_iter();
+    all.filter(|part| !part.starts_with("shows ")).collect()
+}
+
+/// All parts of an answer in a format, in a few words each: the same wherever it is cut.
+fn read_all(format: ToolFormat, answer: &str) -> Vec<String> {
     let grammar = grammar(Some(format));
     let whole = parts(&grammar, [answer]);
     for (at, _) in answer.char_indices() {
