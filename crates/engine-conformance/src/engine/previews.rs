@@ -4,7 +4,7 @@ use engine_core::{InvalidToolCall, ToolCall, ToolCallProblem};
 use serde_json::{Map, Value};
 
 /// The previews of one answer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Previews {
     /// Those whose call has not come.
     open: Vec<Preview>,
@@ -16,7 +16,7 @@ pub(super) struct Previews {
     pub(super) faults: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Preview {
     index: usize,
     name: String,

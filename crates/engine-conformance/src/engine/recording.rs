@@ -157,7 +157,7 @@ impl Recording {
 }
 
 /// A whole answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) text: String,
     pub(super) reasoning: String,

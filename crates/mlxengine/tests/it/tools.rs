@@ -98,7 +98,7 @@ fn a_call_is_shown_while_it_is_written() {
     let unknown = r#"<tool_call>{"name": "date", "arguments": {"a": 1}}</tool_call>"#;
     let engine = engine(
         Script::new()
-            .when("12:00", "Noon.")
+            .when("error: ", "Noon.")
             .reply(format!("{CALL}\n{unknown}")),
     );
     let events = Arc::new(Mutex::new(Vec::new()));

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Every template, so that none goes missing unnoticed.
-const FAMILIES: [&str; 57] = [
+const FAMILIES: [&str; 59] = [
     "aya-expanse",
     "codellama",
     "command-a",
@@ -61,6 +61,7 @@ const FAMILIES: [&str; 57] = [
     "phi-3",
     "phi-3.5",
     "phi-4",
+    "phi-4-mini",
     "pixtral",
     "qwen1.5",
     "qwen2-vl",
@@ -74,6 +75,7 @@ const FAMILIES: [&str; 57] = [
     "qwen3.5",
     "qwq",
     "seed-oss",
+    "smollm3-unsloth",
     "smolvlm",
     "yi-1.5",
 ];
