@@ -22,17 +22,15 @@ impl ArgumentsScan {
         shown: &mut Shown,
         parts: &mut Parts,
     ) -> Option<usize> {
-        let start = match self.start {
-            Some(start) => start,
-            None => {
-                let object = text.trim_start();
-                if object.is_empty() {
-                    return None;
-                }
-                let start = text.len() - object.len();
-                self.is_over |= !object.starts_with('{');
-                *self.start.insert(start)
+        let start = if let Some(start) = self.start {
+            start
+        } else {
+            let object = text.trim_start();
+            if object.is_empty() {
+                return None;
             }
+            self.is_over = !object.starts_with('{');
+            *self.start.insert(text.len() - object.len())
         };
         let object = &text[start..];
         if !self.is_over {

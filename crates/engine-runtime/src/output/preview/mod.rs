@@ -16,7 +16,7 @@ use super::{Parts, WrittenCall, calls::DEEPSEEK_BEGIN};
 /// Follows the text of one call, or of several that are written as one.
 #[derive(Debug)]
 pub(super) struct Preview {
-    scan: Scan,
+    scan: Box<Scan>,
     shown: Shown,
 }
 
@@ -96,7 +96,7 @@ impl Preview {
 
     fn new(scan: Scan) -> Self {
         Self {
-            scan,
+            scan: Box::new(scan),
             shown: Shown::default(),
         }
     }
@@ -109,7 +109,7 @@ impl Preview {
     /// Shows what the text has got since the last look. It is what it was then, with more behind.
     pub(super) fn look(&mut self, text: &str, parts: &mut Parts) {
         loop {
-            let next = match &mut self.scan {
+            let next = match &mut *self.scan {
                 Scan::Over => return,
                 Scan::Body => match scan_of_body(text) {
                     Some(scan) => scan,
@@ -140,7 +140,7 @@ impl Preview {
                     names::Name::Unknown => return,
                 },
             };
-            self.scan = next;
+            *self.scan = next;
         }
     }
 
