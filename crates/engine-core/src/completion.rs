@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, GenerationEvent, GenerationStream, GenerationSummary, InvalidToolCall, Message, Result,
-    TokenId, TokenLogprobs, ToolCall,
+    TokenId, TokenLogprobs, ToolCall, ToolCallProblem, Usage,
 };
 
 /// A whole answer.
@@ -73,9 +73,65 @@ pub struct PartialCompletion {
     invalid_tool_calls: Vec<InvalidToolCall>,
     tokens: Vec<TokenId>,
     logprobs: Vec<TokenLogprobs>,
+    previews: Vec<ToolCallPreview>,
+    usage: Usage,
+}
+
+/// A call that the model is writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ToolCallPreview {
+    /// Its place among the calls of the answer, those that can't be carried out included.
+    pub index: usize,
+    /// The tool's name.
+    pub name: String,
+    /// What has come of its arguments, as the model writes them; empty in formats whose arguments
+    /// are no JSON.
+    pub arguments: String,
 }
 
 impl PartialCompletion {
+    /// What the model says so far, as in [`Completion::text`].
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it has thought so far.
+    pub fn reasoning(&self) -> &str {
+        &self.reasoning
+    }
+
+    /// The calls that are complete.
+    pub fn tool_calls(&self) -> &[ToolCall] {
+        &self.tool_calls
+    }
+
+    /// What was meant as a call and can't be carried out.
+    pub fn invalid_tool_calls(&self) -> &[InvalidToolCall] {
+        &self.invalid_tool_calls
+    }
+
+    /// The calls that are being written, to show them while they are.
+    pub fn tool_call_previews(&self) -> &[ToolCallPreview] {
+        &self.previews
+    }
+
+    /// The tokens that have come.
+    pub fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// One for each token, if the request asked for them; else empty.
+    pub fn logprobs(&self) -> &[TokenLogprobs] {
+        &self.logprobs
+    }
+
+    /// The tokens counted so far. Those of the summary are the engine's own, which knows of cached
+    /// ones too.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
     /// Whether nothing has come that a message could hold.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty() && self.reasoning.is_empty() && self.tool_calls.is_empty()
@@ -91,7 +147,7 @@ impl PartialCompletion {
     /// Adds an event; the last one gives the answer, and leaves nothing.
     pub fn add(&mut self, event: GenerationEvent) -> Option<Completion> {
         match event {
-            GenerationEvent::Prefill { .. } => {}
+            GenerationEvent::Prefill { total, .. } => self.usage.prompt_tokens = total,
             GenerationEvent::Delta {
                 text,
                 tokens,
@@ -106,8 +162,14 @@ impl PartialCompletion {
                 logprobs,
             } => {
                 self.reasoning.push_str(&text);
+                self.usage.reasoning_tokens += tokens.len();
                 self.take(tokens, logprobs);
             }
+            GenerationEvent::ToolCallDelta {
+                index,
+                name,
+                arguments,
+            } => self.preview(index, name, &arguments),
             GenerationEvent::ToolCall {
                 call,
                 tokens,
@@ -115,6 +177,7 @@ impl PartialCompletion {
                 ..
             } => {
                 self.tool_calls.push(call);
+                self.end_previews(false);
                 self.take(tokens, logprobs);
             }
             GenerationEvent::InvalidToolCall {
@@ -123,7 +186,9 @@ impl PartialCompletion {
                 logprobs,
             } => {
                 self.text.push_str(&invalid.text);
+                let all = matches!(invalid.problem, ToolCallProblem::Malformed { .. });
                 self.invalid_tool_calls.push(invalid);
+                self.end_previews(all);
                 self.take(tokens, logprobs);
             }
             GenerationEvent::Done(summary) => {
@@ -134,6 +199,8 @@ impl PartialCompletion {
                     invalid_tool_calls,
                     tokens,
                     logprobs,
+                    previews: _,
+                    usage: _,
                 } = std::mem::take(self);
                 return Some(Completion {
                     text,
@@ -149,7 +216,28 @@ impl PartialCompletion {
         None
     }
 
+    fn preview(&mut self, index: usize, name: Option<String>, arguments: &str) {
+        if let Some(name) = name {
+            self.previews.push(ToolCallPreview {
+                index,
+                name,
+                arguments: String::new(),
+            });
+        }
+        let call = self.previews.iter_mut().find(|call| call.index == index);
+        if let Some(call) = call {
+            call.arguments.push_str(arguments);
+        }
+    }
+
+    /// Forgets the previews of calls that have come, or all.
+    fn end_previews(&mut self, all: bool) {
+        let calls = self.tool_calls.len() + self.invalid_tool_calls.len();
+        self.previews.retain(|call| !all && call.index >= calls);
+    }
+
     fn take(&mut self, tokens: Vec<TokenId>, logprobs: Vec<TokenLogprobs>) {
+        self.usage.generated_tokens += tokens.len();
         self.tokens.extend(tokens);
         self.logprobs.extend(logprobs);
     }

@@ -8,16 +8,17 @@ use crate::{Field, InvalidToolCall, TokenId, TokenLogprobs, ToolCall};
 
 /// One event of a generation.
 ///
-/// A stream is any number of `Prefill`, then any number of `Delta`, `Reasoning`, `ToolCall` and
-/// `InvalidToolCall`, then exactly one `Done`; or it ends early in one `Err`, and nothing follows.
-/// The tokens of all events, in order, are those of the answer.
+/// A stream is any number of `Prefill`, then any number of `Delta`, `Reasoning`, `ToolCallDelta`,
+/// `ToolCall` and `InvalidToolCall`, then exactly one `Done`; or it ends early in one `Err`, and
+/// nothing follows. The tokens of all events, in order, are those of the answer.
 ///
 /// Where the prompt is no chat, and where the model marks off neither thoughts nor calls, the texts
 /// of the deltas joined equal the decoded tokens, cut before the earliest stop string. Otherwise
 /// the answer is cut into parts, and each event has the text of its own: joined in order they equal
 /// the decoded tokens but for what stands between parts, which are the tags around thoughts, the
-/// line breaks next to these tags, and what names a part in gpt-oss. The text of a call has its
-/// tags. Tags that are special tokens, which otherwise have no text, count as text here.
+/// line breaks next to these tags, what names a part in gpt-oss, and what separates parts in Llama
+/// 4 and GLM-4. The text of a call has its tags. Tags that are special tokens, which otherwise have
+/// no text, count as text here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -50,6 +51,26 @@ pub enum GenerationEvent {
         /// As in `Delta`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         logprobs: Vec<TokenLogprobs>,
+    },
+    /// The model is writing a call, or has written on: a preview.
+    ///
+    /// The call itself follows as `ToolCall` or `InvalidToolCall`, with its text and its tokens: who
+    /// leaves previews out misses nothing. A `ToolCall` has the name that was shown, and the
+    /// arguments that were, if any were. An [`InvalidToolCall`] that is
+    /// [`Malformed`](crate::ToolCallProblem::Malformed) ends every call that is being written, since
+    /// several may have been written as one.
+    ///
+    /// Formats whose arguments are JSON show them; the others, those in Python's form, Qwen3-Coder's,
+    /// GLM-4.5's and Gemma 4's, show the name of the first of calls that are written as one. A call
+    /// that ends with the token that begins it may have no preview.
+    ToolCallDelta {
+        /// How many `ToolCall` and `InvalidToolCall` come before that of this call.
+        index: usize,
+        /// The tool's name in the first event of a call, else `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What the arguments have got, as the model writes them; joined, a text of JSON.
+        arguments: String,
     },
     /// The model has called a tool: the call is complete, the tool was offered, and the arguments
     /// fit its schema.

@@ -28,7 +28,7 @@ mod tool;
 pub use backend::{Availability, Backend, BackendInfo, Suitability};
 pub use capability::{Capabilities, Field, FieldSet};
 pub use chat::{Message, Role};
-pub use completion::{Completion, PartialCompletion};
+pub use completion::{Completion, PartialCompletion, ToolCallPreview};
 pub use configuration::{KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization};
 pub use constraint::Constraint;
 pub use embedding::{EmbeddingSettings, Embeddings, Pooling};

@@ -168,7 +168,7 @@ impl Chat {
         .await;
         thoughts.end();
         self.output.end_line()?;
-        match &answer?.summary {
+        match answer?.summary() {
             Some(summary) if !quiet => note::say(&report::statistics(summary)),
             None if !quiet => note::say("stopped"),
             _ => {}

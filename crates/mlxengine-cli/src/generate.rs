@@ -154,7 +154,7 @@ async fn print_text(
     .await;
     thoughts.end();
     output.end_line()?;
-    match &answer?.summary {
+    match answer?.summary() {
         None => Err(Failure::Interrupted),
         Some(_) if args.quiet => Ok(()),
         Some(summary) => {
@@ -189,15 +189,6 @@ async fn print_report(
 ) -> Result<(), Failure> {
     let answer = answer::receive(events, interrupt, |_| Ok(())).await?;
     let end = End::of(&answer);
-    output.json(&Report {
-        start,
-        text: &answer.text,
-        reasoning: &answer.reasoning,
-        tool_calls: &answer.tool_calls,
-        invalid_tool_calls: &answer.invalid_tool_calls,
-        tokens: &answer.tokens,
-        logprobs: &answer.logprobs,
-        end: &end,
-    })?;
+    output.json(&Report::of(start, &answer, &end))?;
     end.into_result()
 }

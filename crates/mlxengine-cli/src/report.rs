@@ -58,9 +58,9 @@ pub(crate) enum End {
 
 impl End {
     pub(crate) fn of(answer: &Answer) -> Self {
-        match &answer.summary {
-            Some(summary) => Self::Done(summary.clone()),
-            None => Self::Interrupted {
+        match answer {
+            Answer::Whole(answer) => Self::Done(answer.summary.clone()),
+            Answer::Interrupted(answer) => Self::Interrupted {
                 finish: Interrupted {
                     reason: "interrupted",
                 },
@@ -90,19 +90,46 @@ pub(crate) struct Interrupted {
 #[derive(Serialize)]
 pub(crate) struct Report<'a> {
     #[serde(flatten)]
-    pub(crate) start: &'a Start,
-    pub(crate) text: &'a str,
+    start: &'a Start,
+    text: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub(crate) reasoning: &'a str,
+    reasoning: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) tool_calls: &'a [ToolCall],
+    tool_calls: &'a [ToolCall],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) invalid_tool_calls: &'a [InvalidToolCall],
-    pub(crate) tokens: &'a [TokenId],
+    invalid_tool_calls: &'a [InvalidToolCall],
+    tokens: &'a [TokenId],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) logprobs: &'a [TokenLogprobs],
+    logprobs: &'a [TokenLogprobs],
     #[serde(flatten)]
-    pub(crate) end: &'a End,
+    end: &'a End,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn of(start: &'a Start, answer: &'a Answer, end: &'a End) -> Self {
+        match answer {
+            Answer::Whole(answer) => Self {
+                start,
+                text: &answer.text,
+                reasoning: answer.reasoning.as_deref().unwrap_or_default(),
+                tool_calls: &answer.tool_calls,
+                invalid_tool_calls: &answer.invalid_tool_calls,
+                tokens: &answer.tokens,
+                logprobs: &answer.logprobs,
+                end,
+            },
+            Answer::Interrupted(answer) => Self {
+                start,
+                text: answer.text(),
+                reasoning: answer.reasoning(),
+                tool_calls: answer.tool_calls(),
+                invalid_tool_calls: answer.invalid_tool_calls(),
+                tokens: answer.tokens(),
+                logprobs: answer.logprobs(),
+                end,
+            },
+        }
+    }
 }
 
 /// The first and the last line of `--json --stream`; those between are the engine's events.

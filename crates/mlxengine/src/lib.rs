@@ -25,8 +25,8 @@ pub use engine_core::{
     LoadStage, LoopGuard, MemoryEstimate, MemoryReport, Message, Mirostat, ModelConfiguration,
     ModelInfo, PartialCompletion, Prompt, PromptCacheReport, Quantization, ReasoningOptions,
     Result, Role, SamplerStage, Suitability, TextStream, Timings, TokenId, TokenLogprob,
-    TokenLogprobs, ToolCall, ToolCallProblem, ToolChoice, ToolDefinition, ToolFormat, ToolOptions,
-    ToolPrompt, Usage, Xtc,
+    TokenLogprobs, ToolCall, ToolCallPreview, ToolCallProblem, ToolChoice, ToolDefinition,
+    ToolFormat, ToolOptions, ToolPrompt, Usage, Xtc,
 };
 #[cfg(feature = "cpu")]
 pub use engine_cpu::CpuBackend;

@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case<Subject>] = cases![
     thinking_is_switched_or_refused,
     the_parts_of_a_chats_answer_add_up,
     a_call_is_of_a_tool_that_was_offered,
+    what_is_shown_of_a_call_comes_true,
     thinking_ends_when_its_limit_is_reached,
 ];
 
@@ -181,6 +182,21 @@ fn the_parts_of_a_chats_answer_add_up(subject: &mut Subject) -> CaseResult {
             answer.reasoning,
             answer.text
         );
+    }
+    Ok(())
+}
+
+fn what_is_shown_of_a_call_comes_true(subject: &mut Subject) -> CaseResult {
+    let request = chat(subject)?;
+    subject.needs(&[Field::Tools])?;
+    let engine = subject.engine()?;
+    let request = request.with_tools(ToolOptions::new([tool()?]));
+    let previews = answer(engine.as_ref(), request)?.previews;
+    ensure!(previews.faults.is_empty(), "{}", previews.faults.join("; "));
+    if previews.begun == 0 {
+        return Err(Stop::NotApplicable(
+            "no call was shown while it was written; another chat may get one".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod fields;
 mod lifecycle;
 mod load;
 mod looks;
+mod previews;
 mod prompts;
 mod recording;
 mod sampling;

@@ -6,6 +6,7 @@ use engine_core::{
 };
 use futures_util::StreamExt;
 
+use super::previews::Previews;
 use crate::case::{CaseResult, Stop, fail, in_words};
 
 /// All items of a stream up to its `None`, or up to [`MOST_AFTER_THE_END`] items after its end.
@@ -17,6 +18,7 @@ pub(super) struct Recording {
     pub(super) reasoning: String,
     pub(super) calls: Vec<ToolCall>,
     pub(super) invalid_calls: usize,
+    pub(super) previews: Previews,
     pub(super) logprobs: Vec<TokenLogprobs>,
     pub(super) summary: Option<GenerationSummary>,
     pub(super) error: Option<Error>,
@@ -77,12 +79,18 @@ impl Recording {
                 self.deltas.push((String::new(), tokens));
                 self.logprobs.extend(logprobs);
             }
+            Ok(GenerationEvent::ToolCallDelta {
+                index,
+                name,
+                arguments,
+            }) => self.previews.add(index, name, &arguments),
             Ok(GenerationEvent::ToolCall {
                 call,
                 tokens,
                 logprobs,
                 ..
             }) => {
+                self.previews.end(&call);
                 self.calls.push(call);
                 self.deltas.push((String::new(), tokens));
                 self.logprobs.extend(logprobs);
@@ -93,10 +101,14 @@ impl Recording {
                 logprobs,
             }) => {
                 self.invalid_calls += 1;
+                self.previews.end_invalid(&invalid);
                 self.deltas.push((invalid.text, tokens));
                 self.logprobs.extend(logprobs);
             }
-            Ok(GenerationEvent::Done(summary)) => self.summary = Some(summary),
+            Ok(GenerationEvent::Done(summary)) => {
+                self.previews.finish();
+                self.summary = Some(summary);
+            }
             Ok(other) => self.misplaced.push(format!("an unknown event {other:?}")),
             Err(error) => self.error = Some(error),
         }
@@ -125,6 +137,7 @@ impl Recording {
             reasoning: self.reasoning,
             calls: self.calls,
             invalid_calls: self.invalid_calls,
+            previews: self.previews,
             tokens,
             logprobs: self.logprobs,
             summary,
@@ -150,6 +163,7 @@ pub(super) struct Answer {
     pub(super) reasoning: String,
     pub(super) calls: Vec<ToolCall>,
     pub(super) invalid_calls: usize,
+    pub(super) previews: Previews,
     pub(super) tokens: Vec<TokenId>,
     pub(super) logprobs: Vec<TokenLogprobs>,
     pub(super) summary: GenerationSummary,

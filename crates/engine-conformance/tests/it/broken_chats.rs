@@ -19,13 +19,14 @@ fn thinking_mock() -> MockBuilder {
     MockBackend::builder().scripted(Script::new().reply(reply))
 }
 
-const CASES: [&str; 7] = [
+const CASES: [&str; 8] = [
     "the_text_of_a_prompt_is_what_the_model_reads",
     "tools_are_shown_or_refused",
     "a_tool_that_must_be_called_is_refused_by_name",
     "thinking_is_switched_or_refused",
     "the_parts_of_a_chats_answer_add_up",
     "a_call_is_of_a_tool_that_was_offered",
+    "what_is_shown_of_a_call_comes_true",
     "thinking_ends_when_its_limit_is_reached",
 ];
 
@@ -207,8 +208,82 @@ fn calls_another_tool(event: GenerationEvent) -> Vec<GenerationEvent> {
 fn a_call_of_another_tool_fails() {
     assert_fails(
         || Rewrite(calls_another_tool),
-        &["a_call_is_of_a_tool_that_was_offered"],
+        &[
+            "a_call_is_of_a_tool_that_was_offered",
+            "what_is_shown_of_a_call_comes_true",
+        ],
     );
+}
+
+fn shows_another_tool(event: GenerationEvent) -> Vec<GenerationEvent> {
+    match event {
+        GenerationEvent::ToolCallDelta {
+            index,
+            name,
+            arguments,
+        } => vec![GenerationEvent::ToolCallDelta {
+            index,
+            name: name.map(|name| name + "_not"),
+            arguments,
+        }],
+        other => vec![other],
+    }
+}
+
+fn shows_other_arguments(event: GenerationEvent) -> Vec<GenerationEvent> {
+    match event {
+        GenerationEvent::ToolCallDelta { index, name, .. } => {
+            vec![GenerationEvent::ToolCallDelta {
+                index,
+                name,
+                arguments: "{\"all\": true}".to_owned(),
+            }]
+        }
+        other => vec![other],
+    }
+}
+
+fn shows_calls_that_never_come(event: GenerationEvent) -> Vec<GenerationEvent> {
+    match event {
+        GenerationEvent::ToolCallDelta {
+            index,
+            name,
+            arguments,
+        } => vec![GenerationEvent::ToolCallDelta {
+            index: index + 1,
+            name,
+            arguments,
+        }],
+        other => vec![other],
+    }
+}
+
+fn goes_on_with_calls_that_were_not_begun(event: GenerationEvent) -> Vec<GenerationEvent> {
+    match event {
+        GenerationEvent::ToolCallDelta {
+            index, arguments, ..
+        } => vec![GenerationEvent::ToolCallDelta {
+            index,
+            name: None,
+            arguments,
+        }],
+        other => vec![other],
+    }
+}
+
+#[test]
+fn calls_that_are_not_what_was_shown_fail() {
+    for rewrite in [
+        shows_another_tool,
+        shows_other_arguments,
+        shows_calls_that_never_come,
+        goes_on_with_calls_that_were_not_begun,
+    ] {
+        assert_fails(
+            move || Rewrite(rewrite),
+            &["what_is_shown_of_a_call_comes_true"],
+        );
+    }
 }
 
 fn calls_for_nothing(event: GenerationEvent) -> Vec<GenerationEvent> {

@@ -58,6 +58,7 @@ fn an_engine_that_thinks_and_calls_conforms() {
             "thinking_is_switched_or_refused",
             "the_parts_of_a_chats_answer_add_up",
             "a_call_is_of_a_tool_that_was_offered",
+            "what_is_shown_of_a_call_comes_true",
             "thinking_ends_when_its_limit_is_reached",
             "a_chat_is_answered_as_its_rendered_text",
         ];

@@ -102,6 +102,12 @@ pub enum ToolFormat {
     /// An answer that begins with OBJECT, or with `<|python_tag|>` and OBJECT; several are
     /// separated by `;`. Llama 3.1 to 3.3.
     Llama3,
+    /// An answer that begins with a list in Python's form, `[NAME(KEY=VALUE), ...]`, or with OBJECTs;
+    /// either may stand between `<|python_start|>` and `<|python_end|>`. Llama 4.
+    Llama4,
+    /// `NAME`, a line break and `{...}`, at the beginning of a line; several messages are separated
+    /// by `<|assistant|>`. GLM-4 and GLM-4-0414.
+    Glm4,
     /// `[TOOL_CALLS][OBJECT, ...]`, and `[TOOL_CALLS]NAME[ARGS]{...}` of newer models. Mistral.
     Mistral,
     /// A code block marked `tool_code` or `json` that holds OBJECT, a list of them, or calls in
@@ -137,6 +143,8 @@ impl ToolFormat {
     pub const ALL: &'static [Self] = &[
         Self::Hermes,
         Self::Llama3,
+        Self::Llama4,
+        Self::Glm4,
         Self::Mistral,
         Self::Gemma,
         Self::Harmony,

@@ -65,6 +65,16 @@ fn events_survive_json() {
             tokens: vec![3],
             logprobs: Vec::new(),
         },
+        GenerationEvent::ToolCallDelta {
+            index: 0,
+            name: Some("time".into()),
+            arguments: String::new(),
+        },
+        GenerationEvent::ToolCallDelta {
+            index: 0,
+            name: None,
+            arguments: "{\"a\"".into(),
+        },
         GenerationEvent::ToolCall {
             call: call.clone(),
             text: "<tool_call>".into(),

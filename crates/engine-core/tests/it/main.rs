@@ -6,6 +6,7 @@
 )]
 
 mod chat;
+mod completion;
 mod configuration;
 mod errors;
 mod events;

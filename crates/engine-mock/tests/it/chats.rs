@@ -53,15 +53,29 @@ fn thoughts_text_and_calls_are_events_of_their_own() {
     let mut seen: Vec<(&str, String)> = Vec::new();
     let mut delivered = Vec::new();
     let mut usage = None;
+    let mut shown = String::new();
     for event in events(engine.as_ref(), ask(tools())) {
         let (kind, text, tokens) = match event {
             GenerationEvent::Prefill { .. } => continue,
             GenerationEvent::Reasoning { text, tokens, .. } => ("think", text, tokens),
             GenerationEvent::Delta { text, tokens, .. } => ("text", text, tokens),
+            GenerationEvent::ToolCallDelta {
+                index: 0,
+                name,
+                arguments,
+            } => {
+                shown += &(name.unwrap_or_default() + &arguments);
+                continue;
+            }
             GenerationEvent::ToolCall {
                 call, text, tokens, ..
             } => {
                 assert_eq!(text, CALL);
+                let arguments = serde_json::to_string(&call.arguments).expect("JSON");
+                assert_eq!(
+                    shown.replace("\": ", "\":"),
+                    format!("{}{arguments}", call.name)
+                );
                 ("call", call.id + &call.name, tokens)
             }
             GenerationEvent::Done(summary) => {

@@ -29,6 +29,9 @@ struct Parting {
     /// Tokens spent on thinking, and those that may turn out to be.
     reasoning_tokens: usize,
     undecided_tokens: usize,
+    /// Calls that have come, and those of them and of the ones being written that were begun.
+    calls: usize,
+    begun_calls: usize,
 }
 
 /// Events that may be sent, and the index of the stop string that ends the answer, if one came up.
@@ -89,6 +92,8 @@ impl Answer {
                 tools,
                 reasoning_tokens: 0,
                 undecided_tokens: 0,
+                calls: 0,
+                begun_calls: 0,
             }),
             ..Self::plain(detokenizer, stops)
         }
@@ -147,8 +152,8 @@ impl Answer {
         if stop.is_some() {
             events.extend(self.last_events());
         }
-        if (self.parts.is_none() || stop.is_some()) && events.is_empty() && !self.tokens.is_empty()
-        {
+        let have_none = events.iter_mut().all(|event| carried(event).is_none());
+        if (self.parts.is_none() || stop.is_some()) && have_none && !self.tokens.is_empty() {
             events.push(delta(String::new()));
         }
         self.deliver(&mut events);
@@ -174,23 +179,9 @@ impl Answer {
         parts.events(list)
     }
 
-    /// Gives the tokens that have come to the first event.
+    /// Gives the tokens that have come to the first event that has any.
     fn deliver(&mut self, events: &mut [GenerationEvent]) {
-        if let Some(
-            GenerationEvent::Delta {
-                tokens, logprobs, ..
-            }
-            | GenerationEvent::Reasoning {
-                tokens, logprobs, ..
-            }
-            | GenerationEvent::ToolCall {
-                tokens, logprobs, ..
-            }
-            | GenerationEvent::InvalidToolCall {
-                tokens, logprobs, ..
-            },
-        ) = events.first_mut()
-        {
+        if let Some((tokens, logprobs)) = events.iter_mut().find_map(carried) {
             tokens.append(&mut self.tokens);
             logprobs.append(&mut self.logprobs);
         }
@@ -199,27 +190,45 @@ impl Answer {
 
 impl Parting {
     fn events(&mut self, parts: Vec<Part>) -> Vec<GenerationEvent> {
-        parts.into_iter().map(|part| self.event(part)).collect()
+        parts
+            .into_iter()
+            .filter_map(|part| self.event(part))
+            .collect()
     }
 
-    fn event(&mut self, part: Part) -> GenerationEvent {
+    fn event(&mut self, part: Part) -> Option<GenerationEvent> {
         let (tokens, logprobs) = (Vec::new(), Vec::new());
-        match part {
+        Some(match part {
             Part::Text(text) => delta(text),
             Part::Reasoning(text) => GenerationEvent::Reasoning {
                 text,
                 tokens,
                 logprobs,
             },
-            Part::Malformed { text, reason } => GenerationEvent::InvalidToolCall {
-                invalid: InvalidToolCall::new(text, ToolCallProblem::Malformed { reason }),
-                tokens,
-                logprobs,
-            },
+            // The grammar has calls only where there are tools.
+            Part::CallDelta { .. } if self.tools.is_none() => return None,
+            Part::CallDelta { name, arguments } => {
+                self.begun_calls += usize::from(name.is_some());
+                GenerationEvent::ToolCallDelta {
+                    index: self.begun_calls.saturating_sub(1),
+                    name,
+                    arguments,
+                }
+            }
+            Part::Malformed { text, reason } => {
+                self.calls += 1;
+                self.begun_calls = self.calls;
+                GenerationEvent::InvalidToolCall {
+                    invalid: InvalidToolCall::new(text, ToolCallProblem::Malformed { reason }),
+                    tokens,
+                    logprobs,
+                }
+            }
             Part::Call(call) => match &mut self.tools {
-                // The grammar has calls only where there are tools.
                 None => delta(call.text),
                 Some(tools) => {
+                    self.calls += 1;
+                    self.begun_calls = self.begun_calls.max(self.calls);
                     let text = call.text.clone();
                     match tools.check(call) {
                         Ok(call) => GenerationEvent::ToolCall {
@@ -236,7 +245,7 @@ impl Parting {
                     }
                 }
             },
-        }
+        })
     }
 
     /// Counts a token by what its text turned out to be.
@@ -251,6 +260,25 @@ impl Parting {
                 self.undecided_tokens = 0;
             }
         }
+    }
+}
+
+/// Where an event has its tokens and their probabilities, if it has any.
+fn carried(event: &mut GenerationEvent) -> Option<(&mut Vec<TokenId>, &mut Vec<TokenLogprobs>)> {
+    match event {
+        GenerationEvent::Delta {
+            tokens, logprobs, ..
+        }
+        | GenerationEvent::Reasoning {
+            tokens, logprobs, ..
+        }
+        | GenerationEvent::ToolCall {
+            tokens, logprobs, ..
+        }
+        | GenerationEvent::InvalidToolCall {
+            tokens, logprobs, ..
+        } => Some((tokens, logprobs)),
+        _ => None,
     }
 }
 

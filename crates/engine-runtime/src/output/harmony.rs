@@ -12,6 +12,7 @@
 use super::{
     Parts, Phase, Step, WrittenCall,
     object::arguments_of_json,
+    preview::Preview,
     tags::{Begins, Place, begins, find, find_any, take},
 };
 
@@ -57,8 +58,8 @@ enum State {
     Header,
     Thought,
     Text,
-    /// A message to a tool of this name.
-    Call(String),
+    /// A message to a tool.
+    Call(String, Preview),
 }
 
 impl Harmony {
@@ -74,7 +75,7 @@ impl Harmony {
         match self.state {
             State::Between | State::Header => Phase::Undecided,
             State::Thought => Phase::Reasoning,
-            State::Text | State::Call(_) => Phase::Answer,
+            State::Text | State::Call(..) => Phase::Answer,
         }
     }
 
@@ -92,10 +93,7 @@ impl Harmony {
                 parts.text(&text);
                 step
             }
-            State::Call(name) => {
-                let name = name.clone();
-                self.call(name, held, ended, parts)
-            }
+            State::Call(..) => self.call(held, ended, parts),
         }
     }
 
@@ -141,7 +139,7 @@ impl Harmony {
             .split_once(CHANNEL)
             .map_or("", |(_, channel)| channel.trim_start());
         match recipient(header) {
-            Some(name) if self.calls => State::Call(name.to_owned()),
+            Some(name) if self.calls => State::Call(name.to_owned(), Preview::of_arguments(name)),
             _ if channel.starts_with("analysis") => State::Thought,
             _ => State::Text,
         }
@@ -167,18 +165,24 @@ impl Harmony {
         take(held, if is_end { end.len() } else { 0 })
     }
 
-    fn call(&mut self, name: String, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
-        let (body, end) = match find_any(held, &ENDS) {
-            (Place::Found(at), end) => {
-                let body = take(held, at);
-                (body, self.end_message(held, ENDS[end]))
-            }
-            (Place::NotBefore(_), _) if ended => {
-                self.state = State::Between;
-                (std::mem::take(held), String::new())
-            }
-            (Place::NotBefore(_), _) => return Step::Wait,
+    fn call(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
+        let State::Call(name, preview) = &mut self.state else {
+            return Step::Further;
         };
+        let (place, end) = find_any(held, &ENDS);
+        let (at, end) = match place {
+            Place::Found(at) => (at, ENDS[end]),
+            Place::NotBefore(_) if ended => (held.len(), ""),
+            Place::NotBefore(at) => {
+                preview.look(&held[..at], parts);
+                return Step::Wait;
+            }
+        };
+        preview.look(&held[..at], parts);
+        let name = std::mem::take(name);
+        let preview = std::mem::replace(preview, Preview::of_body());
+        let body = take(held, at);
+        let end = self.end_message(held, end);
         let text = [self.header.as_str(), &body, &end].concat();
         let outcome = arguments_of_json(&body).map(|arguments| {
             vec![WrittenCall {
@@ -189,7 +193,7 @@ impl Harmony {
                 text: String::new(),
             }]
         });
-        parts.outcome(outcome, &text);
+        parts.outcome(preview.settle(outcome), &text);
         Step::Further
     }
 }

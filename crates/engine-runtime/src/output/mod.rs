@@ -7,6 +7,7 @@ mod calls;
 mod harmony;
 mod json_end;
 mod object;
+mod preview;
 mod python_calls;
 mod tags;
 mod thinking;
@@ -25,6 +26,13 @@ pub enum Part {
     Text(String),
     /// What it thinks.
     Reasoning(String),
+    /// A call is being written: a preview of the `Call` or `Malformed` that follows.
+    CallDelta {
+        /// The tool's name, where a call begins.
+        name: Option<String>,
+        /// What its arguments have got, as the model writes them, where they are JSON; else nothing.
+        arguments: String,
+    },
     /// A call that could be read.
     Call(WrittenCall),
     /// What is meant as a call and can't be read.
@@ -207,6 +215,26 @@ impl Parts {
             _ if text.is_empty() => {}
             Some(Part::Reasoning(last)) => last.push_str(text),
             _ => self.list.push(Part::Reasoning(text.to_owned())),
+        }
+    }
+
+    /// A call begins.
+    fn begin_call(&mut self, name: &str) {
+        self.list.push(Part::CallDelta {
+            name: Some(name.to_owned()),
+            arguments: String::new(),
+        });
+    }
+
+    /// The arguments of the call that was begun last go on.
+    fn call_arguments(&mut self, text: &str) {
+        match self.list.last_mut() {
+            _ if text.is_empty() => {}
+            Some(Part::CallDelta { arguments, .. }) => arguments.push_str(text),
+            _ => self.list.push(Part::CallDelta {
+                name: None,
+                arguments: text.to_owned(),
+            }),
         }
     }
 

@@ -4,6 +4,12 @@ use serde_json::{Map, Value};
 
 use super::WrittenCall;
 
+/// What models call the name of a tool.
+pub(super) const NAME_KEYS: [&str; 4] = ["name", "function", "tool", "tool_name"];
+
+/// What they call its arguments.
+pub(super) const ARGUMENT_KEYS: [&str; 2] = ["arguments", "parameters"];
+
 /// The calls that a text of JSON is: one object or several, or a list of them.
 ///
 /// # Errors
@@ -34,13 +40,10 @@ pub(super) fn looks_like_calls(text: &str) -> bool {
             .get("function")
             .filter(|inner| inner.is_object())
             .unwrap_or(value);
-        let has_name = ["name", "function", "tool", "tool_name"]
+        let has_name = NAME_KEYS
             .iter()
             .any(|key| value.get(key).is_some_and(Value::is_string));
-        has_name
-            && ["arguments", "parameters"]
-                .iter()
-                .any(|key| value.get(key).is_some())
+        has_name && ARGUMENT_KEYS.iter().any(|key| value.get(key).is_some())
     };
     match serde_json::from_str(text) {
         Ok(Value::Array(values)) => !values.is_empty() && values.iter().all(is_call),
@@ -61,14 +64,12 @@ fn call_of_value(value: Value) -> Result<WrittenCall, String> {
     if let Some(Value::Object(inner)) = object.get_mut("function") {
         object = std::mem::take(inner);
     }
-    let name = ["name", "function", "tool", "tool_name"]
+    let name = NAME_KEYS
         .iter()
         .find_map(|key| object.get(*key)?.as_str().map(str::to_owned))
         .filter(|name| !name.is_empty())
         .ok_or("it has no \"name\"")?;
-    let arguments = object
-        .remove("arguments")
-        .or_else(|| object.remove("parameters"));
+    let arguments = ARGUMENT_KEYS.iter().find_map(|key| object.remove(*key));
     let arguments = match arguments {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(arguments)) => arguments,

@@ -39,6 +39,21 @@ pub(super) fn calls_of_python(text: &str) -> Result<Vec<WrittenCall>, String> {
     }
 }
 
+/// The arguments that a dict is.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(super) fn dict_of_python(text: &str) -> Result<Map<String, Value>, String> {
+    let mut reader = Reader { rest: text };
+    let entries = reader.dict(0)?;
+    reader.skip_space();
+    reader
+        .rest
+        .is_empty()
+        .then_some(entries)
+        .ok_or_else(|| "something follows its arguments".to_owned())
+}
+
 struct Reader<'a> {
     rest: &'a str,
 }

@@ -20,7 +20,7 @@ use minijinja::{Environment, ErrorKind, Value, syntax::SyntaxConfig};
 
 use super::{
     TextSources,
-    chat_input::{Arguments, ChatInput},
+    chat_input::{Arguments, CallForms, ChatInput},
     generation_tag::without_generation_tags,
     python_json::to_json,
     python_methods::python_method,
@@ -41,6 +41,7 @@ const RECURSION: usize = 100;
 pub(super) struct ChatTemplate {
     environment: Environment<'static>,
     source: Box<str>,
+    calls: CallForms,
 }
 
 /// What a template said when it refused a chat.
@@ -96,22 +97,26 @@ impl ChatTemplate {
         Ok(Self {
             environment,
             source: source.into(),
+            calls: CallForms::of(source),
         })
     }
 
     /// The text of a chat, up to where the model's answer begins.
     pub(super) fn render(&self, chat: &ChatInput<'_>) -> Result<String> {
-        let outcome = self.render_with(chat, Arguments::Object);
+        let outcome = self.render_with(chat, self.calls);
         match outcome {
-            Err(_) if chat.has_calls() => self.render_with(chat, Arguments::Text).or(outcome),
+            Err(_) if chat.has_calls() && self.calls == CallForms::Listed(Arguments::Object) => {
+                self.render_with(chat, CallForms::Listed(Arguments::Text))
+                    .or(outcome)
+            }
             outcome => outcome,
         }
     }
 
-    fn render_with(&self, chat: &ChatInput<'_>, arguments: Arguments) -> Result<String> {
+    fn render_with(&self, chat: &ChatInput<'_>, calls: CallForms) -> Result<String> {
         self.environment
             .get_template(NAME)
-            .and_then(|template| template.render(chat.variables(arguments)))
+            .and_then(|template| template.render(chat.variables(calls)))
             .map_err(|error| template_error(&error))
     }
 

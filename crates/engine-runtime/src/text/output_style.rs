@@ -65,11 +65,14 @@ fn tool_format(template: &str, tokenizer: &Tokenizer, harmony: bool) -> ToolForm
         ("<|tool_call_start|>", ToolFormat::Lfm2),
         ("<|tool_call>", ToolFormat::Gemma4),
         ("[TOOL_CALLS]", ToolFormat::Mistral),
+        ("<|python_start|>", ToolFormat::Llama4),
+        ("<|header_start|>", ToolFormat::Llama4),
         ("<|python_tag|>", ToolFormat::Llama3),
         // How Llama's templates describe a call, where they name no token.
         ("dictionary of argument name", ToolFormat::Llama3),
         ("tool_code", ToolFormat::Gemma),
         ("<start_of_turn>", ToolFormat::Gemma),
+        ("[gMASK]", ToolFormat::Glm4),
     ];
     let in_template = marks.iter().find(|(mark, _)| template.contains(mark));
     let in_vocabulary = || marks.iter().find(|(mark, _)| tokenizer.id(mark).is_some());

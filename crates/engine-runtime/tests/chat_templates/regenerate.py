@@ -7,6 +7,7 @@
 Writes templates/ and expected/ anew; README.md says where the templates come from.
 """
 
+import ast
 import copy
 import datetime
 import json
@@ -14,6 +15,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 
@@ -23,10 +25,20 @@ from transformers.utils import chat_template_utils
 HERE = pathlib.Path(__file__).parent
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 
-# Packages that carry templates of models, word for word; all three are under Apache-2.0.
-PACKAGES = {"trl": "1.16.0", "axolotl": "0.19.0", "xinference": "1.10.0"}
+# Packages that carry templates of models, word for word, under Apache-2.0 or MIT.
+PACKAGES = {
+    "trl": "1.16.0",
+    "axolotl": "0.19.0",
+    "xinference": "1.10.0",
+    "guidance": "0.3.1",
+    "llama-cpp-python": "0.3.36",
+}
 
-# Name here: package, and the file in it or, for xinference, the model's name.
+# The packages whose templates are part of their source alone.
+SOURCES = ["llama-cpp-python"]
+
+# Name here: package, and the file in it or, for xinference, the model's name, for guidance the
+# variable's.
 TEMPLATES = {
     "aya-expanse": ("trl", "cohere"),
     "codellama": ("xinference", "code-llama-instruct"),
@@ -70,6 +82,7 @@ TEMPLATES = {
     "phi-3": ("trl", "phi3"),
     "phi-3.5": ("trl", "phi3_5"),
     "phi-4": ("axolotl", "phi_4"),
+    "phi-4-mini": ("guidance", "phi_4_mini_template"),
     "pixtral": ("axolotl", "pixtral"),
     "qwen1.5": ("xinference", "qwen1.5-chat"),
     "qwen2-vl": ("trl", "qwen2_5_vl"),
@@ -83,6 +96,7 @@ TEMPLATES = {
     "qwen3.5": ("trl", "qwen3_5_think"),
     "qwq": ("xinference", "QwQ-32B"),
     "seed-oss": ("xinference", "seed-oss"),
+    "smollm3-unsloth": ("llama-cpp-python", "HuggingFaceTB-SmolLM3-3B"),
     "smolvlm": ("trl", "smolvlm"),
     "yi-1.5": ("xinference", "Yi-1.5-chat"),
 }
@@ -97,16 +111,27 @@ class Frozen(datetime.datetime):
 
 
 def fetch(folder):
-    """The packages' wheels, by name."""
-    pinned = [f"{name}=={version}" for name, version in PACKAGES.items()]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    subprocess.run([*command, "--dest", folder, *pinned], check=True)
-    return {name: zipfile.ZipFile(next(pathlib.Path(folder).glob(f"{name}-*.whl"))) for name in PACKAGES}
+    """The packages' wheels, or sources, by name."""
+    archives = {}
+    for name, version in PACKAGES.items():
+        kind = ["--no-binary", name] if name in SOURCES else ["--only-binary", ":all:"]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *kind]
+        subprocess.run([*command, "--dest", folder, f"{name}=={version}"], check=True)
+        file = next(pathlib.Path(folder).glob(f"{name.replace('-', '_')}-*"))
+        archives[name] = tarfile.open(file) if name in SOURCES else zipfile.ZipFile(file)
+    return archives
 
 
-def template(wheels, package, name):
-    wheel = wheels[package]
+def template(archives, package, name):
+    wheel = archives[package]
     match package:
+        case "guidance":
+            module = ast.parse(wheel.read("guidance/chat.py"))
+            assigned = (part for part in module.body if isinstance(part, ast.Assign))
+            return next(ast.literal_eval(part.value) for part in assigned if ast.unparse(part.targets[0]) == name)
+        case "llama-cpp-python":
+            root = f"llama_cpp_python-{PACKAGES[package]}/vendor/llama.cpp/models/templates"
+            return wheel.extractfile(f"{root}/{name}.jinja").read().decode()
         case "trl":
             return wheel.read(f"trl/chat_templates/{name}.jinja").decode()
         case "axolotl":
@@ -129,12 +154,34 @@ def as_templates_see_it(message, arguments_as_text):
     return message
 
 
+def with_metadata(message):
+    """As the page of GLM-4-32B-0414 says: a message for each call, and the role of results."""
+    if message["role"] == "tool":
+        return [message | {"role": "observation"}]
+    calls = message.get("tool_calls", [])
+    text = {key: value for key, value in message.items() if key != "tool_calls"}
+    return [text] * (not calls or text["content"] != "") + [
+        {
+            "role": "assistant",
+            "metadata": call["function"]["name"],
+            "content": json.dumps(json.loads(call["function"]["arguments"]), ensure_ascii=False),
+        }
+        for call in calls
+    ]
+
+
+def messages_for(source, chat, arguments_as_text):
+    if "metadata" in source and "tool_calls" not in source:
+        return [form for message in chat["messages"] for form in with_metadata(message)]
+    return [as_templates_see_it(message, arguments_as_text) for message in chat["messages"]]
+
+
 def render_once(source, chat, arguments_as_text):
     variables = dict(SPECIAL_TOKENS)
     if "thinking" in chat:
         variables |= {"enable_thinking": chat["thinking"], "thinking": chat["thinking"]}
     rendered, _ = chat_template_utils.render_jinja_template(
-        conversations=[[as_templates_see_it(message, arguments_as_text) for message in chat["messages"]]],
+        conversations=[messages_for(source, chat, arguments_as_text)],
         tools=chat.get("tools"),
         chat_template=source,
         add_generation_prompt=True,
@@ -166,9 +213,9 @@ def main():
         shutil.rmtree(HERE / folder, ignore_errors=True)
         (HERE / folder).mkdir()
     with tempfile.TemporaryDirectory() as folder:
-        wheels = fetch(folder)
+        archives = fetch(folder)
         for name, origin in TEMPLATES.items():
-            source = template(wheels, *origin)
+            source = template(archives, *origin)
             with (HERE / "templates" / f"{name}.jinja").open("w", encoding="utf-8", newline="") as file:
                 file.write(source)
             expected = {chat["name"]: render(source, chat) for chat in chats}

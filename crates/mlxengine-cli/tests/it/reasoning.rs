@@ -83,6 +83,26 @@ fn tools_of_a_file_are_offered_and_calls_reported() {
         report["tool_calls"][0]["function"],
         json!({ "name": "time", "arguments": "{\"zone\":\"CET\"}" })
     );
+    // The lines of a stream show it while it is written.
+    let run = generate(call, &["--json", "--stream", "--tools", path, "When?"]);
+    let lines: Vec<Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let shown: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["event"] == "tool_call_delta")
+        .collect();
+    assert_eq!(shown[0]["name"], "time");
+    let arguments: String = shown
+        .iter()
+        .map(|line| line["arguments"].as_str().unwrap())
+        .collect();
+    assert_eq!(arguments, r#"{"zone": "CET"}"#);
+    assert!(shown.len() > 2, "{shown:?}");
+    let place = |event: &str| lines.iter().position(|line| line["event"] == event);
+    assert!(place("tool_call_delta") < place("tool_call"));
     // For a person, as the model wrote it.
     let run = generate(call, &["--tools", path, "When?"]);
     assert_eq!(run.stdout, format!("{call}\n"));

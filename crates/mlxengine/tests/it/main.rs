@@ -6,6 +6,8 @@
 
 mod chat;
 mod custom_backend;
+#[cfg(feature = "cpu")]
+mod embeddings;
 mod engine;
 mod handles;
 #[cfg(feature = "cpu")]

@@ -7,8 +7,8 @@ use std::{
 
 use futures_executor::block_on;
 use mlxengine::{
-    Error, Field, GenerationEvent, InferenceEngine, Message, Role, ToolBox, ToolCall,
-    ToolDefinition, ToolFormat, ToolRunFinish,
+    Error, Field, GenerationEvent, InferenceEngine, Message, PartialCompletion, Role, ToolBox,
+    ToolCall, ToolDefinition, ToolFormat, ToolRunFinish,
     mock::{MockBackend, MockBuilder, Script},
 };
 use serde_json::json;
@@ -91,6 +91,51 @@ fn calls_are_carried_out_until_there_is_an_answer() {
     assert_eq!((call.content.as_str(), call.tool_calls.len()), ("Wait.", 1));
     assert_eq!(result, &Message::tool_result(&call.tool_calls[0], "12:00"));
     assert_eq!(answer, &Message::assistant("Noon."));
+}
+
+#[test]
+fn a_call_is_shown_while_it_is_written() {
+    let unknown = r#"<tool_call>{"name": "date", "arguments": {"a": 1}}</tool_call>"#;
+    let engine = engine(
+        Script::new()
+            .when("error: ", "Noon.")
+            .reply(format!("{CALL}\n{unknown}")),
+    );
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&events);
+    let run = engine
+        .use_tools(question(), clock(&Arc::default()))
+        .events(move |event| seen.lock().unwrap().push(event.clone()))
+        .run();
+    let run = block_on(run).unwrap();
+    assert_eq!(run.answer.text, "Noon.");
+    let mut answer = PartialCompletion::default();
+    let mut shown = Vec::new();
+    for event in events.lock().unwrap().drain(..) {
+        let done = matches!(event, GenerationEvent::Done(_));
+        let is_call = matches!(event, GenerationEvent::ToolCall { .. });
+        let before = answer.tool_call_previews().to_vec();
+        answer.add(event);
+        if is_call {
+            let preview = &before[0];
+            assert_eq!((preview.index, preview.name.as_str()), (0, "time"));
+            assert_eq!(preview.arguments, r#"{"zone": "CET"}"#);
+        }
+        for preview in answer.tool_call_previews() {
+            shown.push(format!("{}{}", preview.name, preview.arguments));
+        }
+        if done {
+            assert_eq!(answer.tool_call_previews(), []);
+        }
+    }
+    // The mock writes a few characters at a time.
+    assert!(shown.iter().any(|text| text == "time"), "{shown:?}");
+    let begun = r#"time{"zone": ""#;
+    assert!(
+        shown.iter().any(|text| text.starts_with(begun)),
+        "{shown:?}"
+    );
+    assert!(shown.iter().any(|text| text.starts_with("date")));
 }
 
 #[test]

@@ -9,9 +9,12 @@ use super::super::{
 };
 
 /// Separates the name from the arguments in `DeepSeek`'s calls.
-pub(super) const DEEPSEEK_SEPARATOR: &str = "<｜tool▁sep｜>";
-pub(super) const DEEPSEEK_BEGIN: &str = "<｜tool▁call▁begin｜>";
-pub(super) const DEEPSEEK_END: &str = "<｜tool▁call▁end｜>";
+pub(in crate::output) const DEEPSEEK_SEPARATOR: &str = "<｜tool▁sep｜>";
+pub(in crate::output) const DEEPSEEK_BEGIN: &str = "<｜tool▁call▁begin｜>";
+pub(in crate::output) const DEEPSEEK_END: &str = "<｜tool▁call▁end｜>";
+
+/// Stands between the name and the arguments in its older calls.
+pub(in crate::output) const DEEPSEEK_BLOCK: &str = "\n```json\n";
 
 /// The calls that a body is.
 ///
@@ -126,7 +129,7 @@ fn deepseek(body: &str) -> Result<Vec<WrittenCall>, String> {
         let (name, arguments) = call
             .split_once(DEEPSEEK_SEPARATOR)
             .ok_or("nothing separates its name from its arguments")?;
-        let block = arguments.split_once("\n```json\n");
+        let block = arguments.split_once(DEEPSEEK_BLOCK);
         let (name, arguments) = match block {
             Some((name, arguments)) => (name, arguments.trim_end().trim_end_matches("```")),
             None => (name, arguments),

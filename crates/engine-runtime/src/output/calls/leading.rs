@@ -5,10 +5,12 @@ use super::{
         Parts, Step, WrittenCall,
         json_end::JsonEnd,
         object::{calls_of_json, looks_like_calls},
+        preview::Preview,
         python_calls::calls_of_python,
         tags::{Begins, Place, begins, find_any, take},
     },
     CUT_OFF,
+    candidate::{Verdict, begins_python_list, is_begun_call, json_verdict, python_list_verdict},
 };
 
 const PYTHON_TAG: &str = "<|python_tag|>";
@@ -42,9 +44,18 @@ enum State {
     /// Nothing but white space has come, or a call and what separates it from the next.
     Start,
     /// JSON, or a list in Python's form, begins at `start`.
-    Value { start: usize, end: JsonEnd },
+    Value {
+        start: usize,
+        python: bool,
+        end: JsonEnd,
+        preview: Preview,
+    },
     /// The text begins with what opens a call; its body begins at `start`.
-    Marked { start: usize, kind: Marked },
+    Marked {
+        start: usize,
+        kind: Marked,
+        preview: Option<Preview>,
+    },
     /// Behind a call: another may follow.
     Behind,
     /// Text.
@@ -59,6 +70,37 @@ enum Marked {
     ToolCode,
     /// A code block that may be one.
     Block,
+}
+
+impl State {
+    fn value(start: usize, python: bool) -> Self {
+        Self::Value {
+            start,
+            python,
+            end: if python {
+                JsonEnd::python()
+            } else {
+                JsonEnd::default()
+            },
+            preview: if python {
+                Preview::of_python()
+            } else {
+                Preview::of_json(false)
+            },
+        }
+    }
+
+    fn marked(start: usize, mark: &str) -> Self {
+        Self::Marked {
+            start,
+            kind: match mark {
+                PYTHON_TAG => Marked::PythonTag,
+                TOOL_CODE => Marked::ToolCode,
+                _ => Marked::Block,
+            },
+            preview: None,
+        }
+    }
 }
 
 impl Leading {
@@ -101,28 +143,53 @@ impl Leading {
             State::Start => self.start(held, ended),
             State::Behind => self.behind(held, ended),
             State::Text => self.text(held, ended, parts),
-            State::Value { start, end } => {
-                let (start, value) = (*start, &held[*start..]);
-                if !may_be_call(value, self.dialect.python_list) {
+            State::Value {
+                start,
+                python,
+                end,
+                preview,
+            } => {
+                let (start, python, value) = (*start, *python, &held[*start..]);
+                let verdict = if python {
+                    python_list_verdict(value)
+                } else {
+                    json_verdict(value)
+                };
+                if verdict == Verdict::No {
                     self.state = State::Text;
-                } else if let Some(len) = end.look(value) {
-                    let behind = start + len;
-                    self.value(behind, start, held, parts);
+                    return Step::Further;
+                }
+                let whole = end.look(value);
+                let value = &value[..whole.unwrap_or(value.len())];
+                if !python || verdict == Verdict::Yes {
+                    preview.look(value, parts);
+                }
+                let is_call = verdict == Verdict::Yes || preview.has_begun();
+                if let Some(len) = whole {
+                    if !is_call && !looks_like_calls(value) {
+                        self.state = State::Text;
+                        return Step::Further;
+                    }
+                    let calls = if python {
+                        calls_of_python(value)
+                    } else {
+                        calls_of_json(value)
+                    };
+                    let outcome = preview.settle(calls);
+                    parts.outcome(outcome, &take(held, start + len));
+                    self.state = State::Behind;
                 } else if ended {
-                    self.state = State::Text;
-                    // A call cut off is told from other JSON by its beginning.
-                    if is_begun_call(value) {
+                    // A call cut off is told from other text by its beginning.
+                    if is_call || is_begun_call(value) {
                         parts.malformed(&std::mem::take(held), CUT_OFF);
                     }
+                    self.state = State::Text;
                 } else {
                     return Step::Wait;
                 }
                 Step::Further
             }
-            State::Marked { start, kind } => {
-                let (start, kind) = (*start, *kind);
-                self.marked(start, kind, held, ended, parts)
-            }
+            State::Marked { .. } => self.marked(held, ended, parts),
         }
     }
 
@@ -145,10 +212,7 @@ impl Leading {
                 Begins::No => {}
                 Begins::Perhaps => perhaps = true,
                 Begins::Yes => {
-                    self.state = State::Marked {
-                        start: space + mark.len(),
-                        kind: kind_of(mark),
-                    };
+                    self.state = State::marked(space + mark.len(), mark);
                     return Step::Further;
                 }
             }
@@ -156,13 +220,13 @@ impl Leading {
         if perhaps {
             return Step::Wait;
         }
-        let begins_value =
-            text.starts_with('{') || (json_list || python_list) && text.starts_with('[');
-        self.state = if begins_value {
-            State::Value {
-                start: space,
-                end: JsonEnd::default(),
-            }
+        let python = match begins_python_list(text, ended) {
+            _ if !python_list => false,
+            Begins::Perhaps => return Step::Wait,
+            begins => begins == Begins::Yes,
+        };
+        self.state = if python || text.starts_with('{') || json_list && text.starts_with('[') {
+            State::value(space, python)
         } else {
             State::Text
         };
@@ -176,10 +240,7 @@ impl Leading {
             return Step::Wait;
         }
         self.state = if rest.starts_with('{') {
-            State::Value {
-                start: held.len() - rest.len(),
-                end: JsonEnd::default(),
-            }
+            State::value(held.len() - rest.len(), false)
         } else {
             State::Text
         };
@@ -191,10 +252,7 @@ impl Leading {
         match find_any(held, opens) {
             (Place::Found(at), index) => {
                 parts.text(&take(held, at));
-                self.state = State::Marked {
-                    start: opens[index].len(),
-                    kind: kind_of(opens[index]),
-                };
+                self.state = State::marked(opens[index].len(), opens[index]);
                 Step::Further
             }
             (Place::NotBefore(at), _) => {
@@ -205,104 +263,94 @@ impl Leading {
         }
     }
 
-    /// A whole value at the answer's beginning: calls, or an answer in JSON.
-    fn value(&mut self, behind: usize, start: usize, held: &mut String, parts: &mut Parts) {
-        let value = &held[start..behind];
-        let calls = if looks_like_calls(value) {
-            Some(calls_of_json(value))
-        } else if self.dialect.python_list && value.starts_with('[') {
-            calls_of_python(value).ok().map(Ok)
-        } else {
-            None
-        };
-        match calls {
-            None => self.state = State::Text,
-            Some(outcome) => {
-                parts.outcome(outcome, &take(held, behind));
-                self.state = State::Behind;
-            }
-        }
-    }
-
-    fn marked(
-        &mut self,
-        start: usize,
-        kind: Marked,
-        held: &mut String,
-        ended: bool,
-        parts: &mut Parts,
-    ) -> Step {
-        if kind == Marked::PythonTag {
-            return self.python_tag(start, held, ended, parts);
-        }
-        let Some(len) = end_of_block(&held[start..]) else {
-            if !ended {
-                return Step::Wait;
-            }
-            // Some models leave the end of the block out.
-            let body = held[start..].trim();
-            match calls_of_block(body) {
-                Ok(calls) => parts.calls(calls, &std::mem::take(held)),
-                Err(_) if kind == Marked::ToolCode => {
-                    parts.malformed(&std::mem::take(held), CUT_OFF);
-                }
-                Err(_) => {}
-            }
-            self.state = State::Text;
+    /// Behind what opens a call.
+    fn marked(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
+        let State::Marked {
+            start,
+            kind,
+            preview,
+        } = &mut self.state
+        else {
             return Step::Further;
         };
-        let behind = start + len + FENCE_END.len();
-        let body = held[start..start + len].trim();
-        let outcome = calls_of_block(body);
-        self.state = State::Text;
-        if kind == Marked::ToolCode || outcome.is_ok() {
-            parts.outcome(outcome, &take(held, behind));
+        let (start, kind, body) = (*start, *kind, &held[*start..]);
+        let end = match kind {
+            Marked::PythonTag => end_behind_tag(body, ended),
+            Marked::ToolCode | Marked::Block => end_of_block(body),
+        };
+        let known = match end {
+            Some(len) => &body[..len],
+            None if ended => body,
+            // The end of a block may have begun.
+            None => body.trim_end_matches('`'),
+        };
+        if preview.is_none() {
+            *preview = preview_behind(kind, known);
+        }
+        if let Some(preview) = preview {
+            preview.look(known, parts);
+        }
+        if end.is_none() && !ended {
+            return Step::Wait;
+        }
+        let has_begun = preview.as_ref().is_some_and(Preview::has_begun);
+        let outcome = match kind {
+            Marked::PythonTag if end.is_none() => Err(CUT_OFF.to_owned()),
+            Marked::PythonTag if known.trim_start().starts_with('{') => calls_of_json(known),
+            Marked::PythonTag => calls_of_python(known),
+            Marked::ToolCode | Marked::Block => calls_of_block(known.trim(), has_begun)
+                // Some models leave the end of the block out.
+                .map_err(|reason| end.map_or_else(|| CUT_OFF.to_owned(), |_| reason)),
+        };
+        let outcome = match preview {
+            Some(preview) => preview.settle(outcome),
+            None => outcome,
+        };
+        let fence = if kind == Marked::PythonTag {
+            ""
         } else {
+            FENCE_END
+        };
+        let behind = end.map_or(held.len(), |len| start + len + fence.len());
+        self.state = match kind {
+            Marked::PythonTag => State::Behind,
+            Marked::ToolCode | Marked::Block => State::Text,
+        };
+        if kind != Marked::Block || has_begun || outcome.is_ok() {
+            parts.outcome(outcome, &take(held, behind));
+        } else if end.is_some() {
             parts.text(&take(held, behind));
         }
         Step::Further
     }
+}
 
-    /// Behind `<|python_tag|>`: objects, or Python up to the end.
-    fn python_tag(
-        &mut self,
-        start: usize,
-        held: &mut String,
-        ended: bool,
-        parts: &mut Parts,
-    ) -> Step {
-        let body = held[start..].trim_start();
-        if body.starts_with('{') {
-            let Some(len) = JsonEnd::default().look(body) else {
-                if !ended {
-                    return Step::Wait;
-                }
-                parts.malformed(&std::mem::take(held), CUT_OFF);
-                self.state = State::Text;
-                return Step::Further;
-            };
-            let behind = held.len() - body.len() + len;
-            let outcome = calls_of_json(&body[..len]);
-            parts.outcome(outcome, &take(held, behind));
-            self.state = State::Behind;
-            return Step::Further;
-        }
-        if !ended {
-            return Step::Wait;
-        }
-        let outcome = calls_of_python(body);
-        parts.outcome(outcome, &std::mem::take(held));
-        self.state = State::Text;
-        Step::Further
+/// What is shown of a call while it is written: nothing of a block that may be no call, unless it
+/// has an object with a name and arguments.
+fn preview_behind(kind: Marked, body: &str) -> Option<Preview> {
+    let body = body.trim_start();
+    let is_python = match begins_python_list(body, false) {
+        Begins::Perhaps => return None,
+        Begins::Yes => true,
+        Begins::No => !body.is_empty() && !body.starts_with(['{', '[']),
+    };
+    match kind {
+        _ if body.is_empty() => None,
+        Marked::Block if is_python => None,
+        Marked::PythonTag | Marked::ToolCode if is_python => Some(Preview::of_python()),
+        Marked::PythonTag => Some(Preview::of_json(true)),
+        Marked::ToolCode | Marked::Block => Some(Preview::of_json(false)),
     }
 }
 
-fn kind_of(mark: &str) -> Marked {
-    match mark {
-        PYTHON_TAG => Marked::PythonTag,
-        TOOL_CODE => Marked::ToolCode,
-        _ => Marked::Block,
+/// Where a call behind `<|python_tag|>` ends: one object, or Python up to the answer's end.
+fn end_behind_tag(text: &str, ended: bool) -> Option<usize> {
+    let body = text.trim_start();
+    if body.starts_with('{') {
+        let len = JsonEnd::default().look(body)?;
+        return Some(text.len() - body.len() + len);
     }
+    ended.then_some(text.len())
 }
 
 /// Where a code block ends: at three marks that begin a line.
@@ -318,74 +366,10 @@ fn end_of_block(body: &str) -> Option<usize> {
     None
 }
 
-fn calls_of_block(body: &str) -> Result<Vec<WrittenCall>, String> {
-    if looks_like_calls(body) {
+/// `is_json` if it has an object that is meant as a call.
+fn calls_of_block(body: &str, is_json: bool) -> Result<Vec<WrittenCall>, String> {
+    if is_json && body.starts_with(['{', '[']) || looks_like_calls(body) {
         return calls_of_json(body);
     }
     calls_of_python(body)
-}
-
-/// The keys with which a call may begin.
-const FIRST_KEYS: [&str; 7] = [
-    "name",
-    "function",
-    "tool",
-    "type",
-    "id",
-    "arguments",
-    "parameters",
-];
-
-/// Whether a value that is still coming may become a call.
-fn may_be_call(value: &str, python_list: bool) -> bool {
-    match first_key(value, python_list) {
-        FirstKey::Whole(key) => FIRST_KEYS.contains(&key),
-        FirstKey::Begun(key) => FIRST_KEYS.iter().any(|known| known.starts_with(key)),
-        FirstKey::Unknown => true,
-        FirstKey::None => false,
-    }
-}
-
-/// Whether a value that was cut off is meant as a call: a name of something and its arguments.
-fn is_begun_call(value: &str) -> bool {
-    matches!(first_key(value, false), FirstKey::Whole(key) if FIRST_KEYS.contains(&key))
-        && ["\"arguments\"", "\"parameters\""]
-            .iter()
-            .any(|key| value.contains(key))
-}
-
-enum FirstKey<'a> {
-    Whole(&'a str),
-    Begun(&'a str),
-    /// It may still come.
-    Unknown,
-    /// Something else comes first.
-    None,
-}
-
-/// The first key of an object, or of the first object of a list. A list in Python's form has none
-/// and begins with a name.
-fn first_key(value: &str, python_list: bool) -> FirstKey<'_> {
-    let mut rest = value;
-    if let Some(items) = rest.strip_prefix('[') {
-        rest = items.trim_start();
-        let begins_name = rest.starts_with(|c: char| c.is_alphabetic() || c == '_');
-        if rest.is_empty() || python_list && begins_name {
-            return FirstKey::Unknown;
-        }
-    }
-    let Some(entries) = rest.strip_prefix('{') else {
-        return FirstKey::None;
-    };
-    let entries = entries.trim_start();
-    if entries.is_empty() {
-        return FirstKey::Unknown;
-    }
-    match entries.strip_prefix('"') {
-        None => FirstKey::None,
-        Some(key) => match key.split_once('"') {
-            Some((key, _)) => FirstKey::Whole(key),
-            None => FirstKey::Begun(key),
-        },
-    }
 }

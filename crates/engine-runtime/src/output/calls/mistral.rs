@@ -5,6 +5,7 @@ use super::{
         Parts, Step, WrittenCall,
         json_end::JsonEnd,
         object::{arguments_of_json, calls_of_json},
+        preview::Preview,
         tags::{Begins, Place, begins, find, take},
     },
     CUT_OFF,
@@ -34,6 +35,7 @@ enum State {
         start: usize,
         end: JsonEnd,
         head: Option<Head>,
+        preview: Preview,
     },
 }
 
@@ -73,6 +75,10 @@ impl Mistral {
                     self.state = State::Json {
                         start,
                         end: JsonEnd::default(),
+                        preview: match &head {
+                            None => Preview::of_json(true),
+                            Some(head) => Preview::of_arguments(&head.name),
+                        },
                         head,
                     };
                     Step::Further
@@ -84,8 +90,14 @@ impl Mistral {
                 }
                 Body::Unknown => Step::Wait,
             },
-            State::Json { start, end, head } => {
+            State::Json {
+                start,
+                end,
+                head,
+                preview,
+            } => {
                 let Some(len) = end.look(&held[*start..]) else {
+                    preview.look(&held[*start..], parts);
                     if ended {
                         parts.malformed(&std::mem::take(held), CUT_OFF);
                         self.state = State::Outside;
@@ -94,6 +106,7 @@ impl Mistral {
                 };
                 let behind = *start + len;
                 let json = &held[*start..behind];
+                preview.look(json, parts);
                 let outcome = match head.take() {
                     None => calls_of_json(json),
                     Some(Head { name, id }) => arguments_of_json(json).map(|arguments| {
@@ -106,6 +119,7 @@ impl Mistral {
                         }]
                     }),
                 };
+                let outcome = preview.settle(outcome);
                 parts.outcome(outcome, &take(held, behind));
                 self.state = State::Outside;
                 Step::Further

@@ -1,14 +1,18 @@
 //! Calls in an answer, format by format.
 
 mod body;
+mod candidate;
 mod gemma4;
+mod glm4;
 mod leading;
+mod llama4;
 mod mistral;
 mod tagged;
 
 use engine_core::ToolFormat;
 
-use self::{leading::Leading, mistral::Mistral, tagged::Tagged};
+pub(super) use self::body::{DEEPSEEK_BEGIN, DEEPSEEK_BLOCK, DEEPSEEK_END, DEEPSEEK_SEPARATOR};
+use self::{glm4::Glm4, leading::Leading, llama4::Llama4, mistral::Mistral, tagged::Tagged};
 use super::{Parts, Step};
 
 /// Finds calls in the text of an answer.
@@ -19,6 +23,8 @@ pub(super) enum Calls {
     Tagged(Tagged),
     Mistral(Mistral),
     Leading(Leading),
+    Llama4(Llama4),
+    Glm4(Glm4),
 }
 
 impl Calls {
@@ -29,6 +35,8 @@ impl Calls {
         match format {
             Some(ToolFormat::Mistral) => Self::Mistral(Mistral::default()),
             Some(ToolFormat::Llama3) => Self::Leading(Leading::llama3()),
+            Some(ToolFormat::Llama4) => Self::Llama4(Llama4::new()),
+            Some(ToolFormat::Glm4) => Self::Glm4(Glm4::new()),
             Some(ToolFormat::Gemma) => Self::Leading(Leading::gemma()),
             Some(ToolFormat::Json) => Self::Leading(Leading::json()),
             // gpt-oss's calls are found with its channels.
@@ -45,6 +53,8 @@ impl Calls {
             Self::Tagged(calls) => calls.step(held, ended, parts),
             Self::Mistral(calls) => calls.step(held, ended, parts),
             Self::Leading(calls) => calls.step(held, ended, parts),
+            Self::Llama4(calls) => calls.step(held, ended, parts),
+            Self::Glm4(calls) => calls.step(held, ended, parts),
         }
     }
 }
@@ -54,6 +64,8 @@ pub(super) fn markers(format: ToolFormat) -> Vec<&'static str> {
     match format {
         ToolFormat::Mistral => mistral::MARKERS.to_vec(),
         ToolFormat::Llama3 => leading::LLAMA3_MARKERS.to_vec(),
+        ToolFormat::Llama4 => llama4::MARKERS.to_vec(),
+        ToolFormat::Glm4 => glm4::MARKERS.to_vec(),
         format => tagged::tags(format).map_or_else(Vec::new, tagged::Tags::markers),
     }
 }

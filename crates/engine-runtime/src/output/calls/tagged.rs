@@ -6,6 +6,7 @@ use super::{
     super::{
         Parts, Step,
         json_end::JsonEnd,
+        preview::Preview,
         tags::{Place, find, take},
     },
     CUT_OFF,
@@ -79,8 +80,15 @@ impl Tags {
 #[derive(Debug)]
 pub(in crate::output) struct Tagged {
     tags: &'static Tags,
-    /// Inside a call: how much of the text has been searched for its end.
-    inside: Option<usize>,
+    inside: Option<Inside>,
+}
+
+/// A call under way, which the text begins with.
+#[derive(Debug)]
+struct Inside {
+    /// How much of the text has been searched for its end.
+    searched: usize,
+    preview: Preview,
 }
 
 impl Tagged {
@@ -90,11 +98,14 @@ impl Tagged {
 
     pub(super) fn step(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
         let Tags { open, close, .. } = self.tags;
-        let Some(searched) = self.inside else {
+        let Some(Inside { searched, preview }) = &mut self.inside else {
             return match find(held, open) {
                 Place::Found(at) => {
                     parts.text(&take(held, at));
-                    self.inside = Some(open.len());
+                    self.inside = Some(Inside {
+                        searched: open.len(),
+                        preview: Preview::of_body(),
+                    });
                     Step::Further
                 }
                 Place::NotBefore(at) => {
@@ -104,17 +115,18 @@ impl Tagged {
                 }
             };
         };
-        match find(&held[searched..], close) {
+        match find(&held[*searched..], close) {
             Place::Found(at) => {
-                let end = searched + at;
+                let end = *searched + at;
                 let body = &held[open.len()..end];
                 let behind = end + close.len();
                 // A closing tag inside a text is one of the arguments.
                 if ends_in_text(body) {
-                    self.inside = Some(behind);
+                    *searched = behind;
                     return Step::Further;
                 }
-                let outcome = calls_of_body(body);
+                preview.look(body, parts);
+                let outcome = preview.settle(calls_of_body(body));
                 parts.outcome(outcome, &take(held, behind));
                 self.inside = None;
                 Step::Further
@@ -122,8 +134,10 @@ impl Tagged {
             Place::NotBefore(_) if ended => {
                 // Some models leave the last closing tag out. What ends by itself is whole without.
                 let body = &held[open.len()..];
+                preview.look(body, parts);
                 let outcome = if body.trim_end().ends_with(['}', ']', ')', '>']) {
-                    calls_of_body(body).map_err(|_| CUT_OFF.to_owned())
+                    let calls = calls_of_body(body).map_err(|_| CUT_OFF.to_owned());
+                    preview.settle(calls)
                 } else {
                     Err(CUT_OFF.to_owned())
                 };
@@ -132,7 +146,8 @@ impl Tagged {
                 Step::Wait
             }
             Place::NotBefore(at) => {
-                self.inside = Some(searched + at);
+                *searched += at;
+                preview.look(&held[open.len()..*searched], parts);
                 Step::Wait
             }
         }

@@ -40,7 +40,7 @@ fn a_closing_tag_inside_an_argument_is_part_of_it() {
 fn a_call_keeps_the_text_that_it_was_written_as() {
     let answer = "x<tool_call>{\"name\": \"f\"}</tool_call>";
     let parts = parts(&grammar(Some(Hermes)), [answer]);
-    let Part::Call(call) = &parts[1] else {
+    let Some(Part::Call(call)) = parts.last() else {
         panic!("{parts:?}");
     };
     assert_eq!(call.text, &answer[1..]);
@@ -63,7 +63,7 @@ fn qwen_coder_writes_parameters_as_text() {
     let answer = "<tool_call>\n<function=write>\n<parameter=path>\na.txt\n</parameter>\n\
                   <parameter=text>\n1\n 2\n</parameter>\n</function>\n</tool_call>";
     let parts = parts(&grammar(Some(Hermes)), [answer]);
-    let [Part::Call(call)] = parts.as_slice() else {
+    let Some(Part::Call(call)) = parts.last() else {
         panic!("{parts:?}");
     };
     assert_eq!(call.name, "write");

@@ -1,8 +1,11 @@
 //! Answers cut into thoughts, text and calls.
 
 mod calls;
+mod glm4;
 mod harmony;
+mod llama4;
 mod pieces;
+mod previews;
 mod thinking;
 
 use engine_core::ToolFormat;
@@ -28,6 +31,13 @@ fn parts<'a>(grammar: &OutputGrammar, pieces: impl IntoIterator<Item = &'a str>)
     let mut add = |part: Part| match (parts.last_mut(), part) {
         (Some(Part::Text(text)), Part::Text(more))
         | (Some(Part::Reasoning(text)), Part::Reasoning(more)) => text.push_str(&more),
+        (
+            Some(Part::CallDelta { arguments, .. }),
+            Part::CallDelta {
+                name: None,
+                arguments: more,
+            },
+        ) => arguments.push_str(&more),
         (_, part) => parts.push(part),
     };
     for piece in pieces {
@@ -51,16 +61,35 @@ fn shown(part: &Part) -> String {
             format!("call {}{id}{arguments}", call.name)
         }
         Part::Malformed { reason, .. } => format!("bad {reason}"),
+        Part::CallDelta { name, arguments } => {
+            format!("shows {}{arguments}", name.as_deref().unwrap_or_default())
+        }
         other => format!("{other:?}"),
     }
 }
 
-/// The parts of an answer in a format, in a few words each.
+/// The parts of an answer in a format, but for previews, in a few words each.
 fn read(format: ToolFormat, answer: &str) -> Vec<String> {
-    parts(&grammar(Some(format)), [answer])
-        .iter()
-        .map(shown)
-        .collect()
+    let all = read_all(format, answer).into_iter();
+    all.filter(|part| !part.starts_with("shows ")).collect()
+}
+
+/// All parts of an answer in a format, in a few words each: the same wherever it is cut.
+fn read_all(format: ToolFormat, answer: &str) -> Vec<String> {
+    let grammar = grammar(Some(format));
+    let whole = parts(&grammar, [answer]);
+    for (at, _) in answer.char_indices() {
+        let (one, other) = answer.split_at(at);
+        assert_eq!(
+            parts(&grammar, [one, other]),
+            whole,
+            "{format:?}, {one:?}, {other:?}"
+        );
+    }
+    let single: Vec<String> = answer.chars().map(String::from).collect();
+    let single = single.iter().map(String::as_str);
+    assert_eq!(parts(&grammar, single), whole, "{format:?}, {answer:?}");
+    whole.iter().map(shown).collect()
 }
 
 /// What the parts hold of the answer's text.

@@ -3,6 +3,7 @@
 use engine_core::ToolFormat;
 use engine_runtime::Part;
 use proptest::{prelude::*, sample::Index};
+use serde_json::{Map, Value};
 
 use super::{covered, grammar, parts};
 
@@ -30,6 +31,14 @@ const FRAGMENTS: &[&str] = &[
     "<arg_key>a</arg_key>",
     "<arg_value>1</arg_value>",
     "<|python_tag|>",
+    "<|python_start|>",
+    "<|python_end|>",
+    "[f(a='x]', b=[1])]",
+    "[f(x)]",
+    "<|assistant|>",
+    "f\n",
+    "\nf \n{\"a\": 1}",
+    "{'a': \"}'\"}",
     "```tool_code\n",
     "```json\n",
     "\n```",
@@ -66,6 +75,11 @@ const FRAGMENTS: &[&str] = &[
     "\n",
     " ",
     "words",
+    "{\"name\": \"g\", \"name\": \"f\", \"arguments\": {}}",
+    "{\"arguments\": {\"a\": [{}]}, \"name\": \"f\"}",
+    "{\"type\": \"function\", \"function\": {\"name\": \"f\", \"arguments\": {\"b\": 2}}}",
+    "\"name\": \"f\", ",
+    "\"arguments\": {\"a\": ",
     "é🦀",
     "<",
     "{",
@@ -133,9 +147,43 @@ proptest! {
         let parts = parts(&grammar, cut(&answer, &cuts));
         let covered = covered(&parts);
         prop_assert!(is_left_of(&covered, &answer), "{covered:?} of {answer:?}");
-        if !grammar.harmony && !parts.iter().any(|part| matches!(part, Part::Reasoning(_))) && !answer.contains("<think>") {
+        let keeps_all = !matches!(format, Some(ToolFormat::Harmony | ToolFormat::Llama4 | ToolFormat::Glm4));
+        if keeps_all && !parts.iter().any(|part| matches!(part, Part::Reasoning(_))) && !answer.contains("<think>") {
             prop_assert_eq!(covered, answer);
         }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_call_is_what_it_says((answer, cuts) in answers(), format in formats()) {
+        let mut shown: Vec<(String, String)> = Vec::new();
+        let mut text = String::new();
+        for part in parts(&grammar(format), cut(&answer, &cuts)) {
+            match part {
+                Part::CallDelta { name: Some(name), arguments } => shown.push((name, arguments)),
+                Part::CallDelta { arguments, .. } => {
+                    prop_assert!(!shown.is_empty(), "{arguments:?} of no call");
+                    shown.last_mut().expect("a call").1.push_str(&arguments);
+                }
+                Part::Call(call) => {
+                    if !call.text.is_empty() {
+                        text = call.text;
+                    }
+                    if shown.is_empty() {
+                        continue;
+                    }
+                    let (name, arguments) = shown.remove(0);
+                    prop_assert_eq!(name, call.name);
+                    if !arguments.is_empty() {
+                        let read: Map<String, Value> = serde_json::from_str(&arguments).expect("JSON");
+                        prop_assert_eq!(read, call.arguments);
+                        prop_assert!(text.contains(&arguments), "{arguments:?} in {text:?}");
+                    }
+                }
+                Part::Malformed { .. } => shown.clear(),
+                other => prop_assert!(shown.is_empty(), "{other:?} inside of {shown:?}"),
+            }
+        }
+        prop_assert!(shown.is_empty(), "{shown:?} never came");
     }
 
     #[test]

@@ -1,0 +1,224 @@
+//! GLM-4's calls: the name of a tool on a line of its own, and its arguments on the next.
+//!
+//! The models' page, <https://huggingface.co/zai-org/GLM-4-32B-0414>, reads them so: messages of
+//! one answer are separated by `<|assistant|>`, arguments are JSON or, at times, a dict of Python.
+
+use super::{
+    super::{
+        Parts, Step, WrittenCall,
+        json_end::JsonEnd,
+        object::arguments_of_json,
+        preview::Preview,
+        python_calls::dict_of_python,
+        tags::{Begins, Place, begins, find_any, take},
+    },
+    CUT_OFF,
+};
+
+/// Separates the messages of an answer; no part of its text.
+const ASSISTANT: &str = "<|assistant|>";
+
+pub(super) const MARKERS: &[&str] = &[ASSISTANT];
+
+/// The longest name that a tool may have.
+const LONGEST_NAME: usize = 64;
+
+/// Finds `NAME`, a line break and `{...}`.
+#[derive(Debug)]
+pub(in crate::output) struct Glm4 {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The text begins a line, and a message if it is `first`.
+    Line { first: bool },
+    /// Inside a line of text.
+    Text,
+    /// The arguments of the tool begin at `start`.
+    Arguments {
+        name: String,
+        start: usize,
+        /// They are a dict of Python.
+        python: bool,
+        end: JsonEnd,
+        preview: Preview,
+    },
+}
+
+/// What a line may be.
+enum Head {
+    /// The name of a tool; its arguments begin here.
+    Call(String, usize),
+    /// A call that the answer's end cuts off.
+    CutOff,
+    /// The line may still be a call.
+    Unknown,
+    Text,
+}
+
+impl Glm4 {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: State::Line { first: true },
+        }
+    }
+
+    pub(super) fn step(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
+        match &mut self.state {
+            State::Line { first } => {
+                let first = *first;
+                self.line(first, held, ended, parts)
+            }
+            State::Text => self.text(held, ended, parts),
+            State::Arguments {
+                name,
+                start,
+                python,
+                end,
+                preview,
+            } => {
+                let Some(len) = end.look(&held[*start..]) else {
+                    preview.look(&held[*start..], parts);
+                    if !ended {
+                        return Step::Wait;
+                    }
+                    parts.malformed(&std::mem::take(held), CUT_OFF);
+                    self.state = State::Line { first: true };
+                    return Step::Further;
+                };
+                let behind = *start + len;
+                let body = &held[*start..behind];
+                preview.look(body, parts);
+                let arguments = if *python {
+                    dict_of_python(body)
+                } else {
+                    arguments_of_json(body)
+                };
+                let outcome = arguments.map(|arguments| {
+                    vec![WrittenCall {
+                        id: None,
+                        name: std::mem::take(name),
+                        arguments,
+                        untyped: false,
+                        text: String::new(),
+                    }]
+                });
+                let outcome = preview.settle(outcome);
+                parts.outcome(outcome, &take(held, behind));
+                self.state = State::Line { first: true };
+                Step::Further
+            }
+        }
+    }
+
+    /// At the beginning of a line.
+    fn line(&mut self, first: bool, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
+        if held.is_empty() {
+            return Step::Wait;
+        }
+        let space = if first {
+            held.len() - held.trim_start().len()
+        } else {
+            0
+        };
+        match begins(&held[space..], ASSISTANT, ended) {
+            Begins::Perhaps => return Step::Wait,
+            Begins::Yes => {
+                parts.text(&take(held, space));
+                take(held, ASSISTANT.len());
+                self.state = State::Line { first: true };
+                return Step::Further;
+            }
+            Begins::No => {}
+        }
+        match head(&held[space..], first, ended) {
+            Head::Unknown => return Step::Wait,
+            Head::Text => self.state = State::Text,
+            Head::CutOff => {
+                parts.malformed(&std::mem::take(held), CUT_OFF);
+                self.state = State::Line { first: true };
+            }
+            Head::Call(name, start) => {
+                let start = space + start;
+                let python = held[start + 1..].trim_start().starts_with('\'');
+                let (end, preview) = if python {
+                    (JsonEnd::python(), Preview::of_name(&name))
+                } else {
+                    (JsonEnd::default(), Preview::of_arguments(&name))
+                };
+                self.state = State::Arguments {
+                    name,
+                    start,
+                    python,
+                    end,
+                    preview,
+                };
+            }
+        }
+        Step::Further
+    }
+
+    /// Up to the end of the line, or of the message.
+    fn text(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
+        match find_any(held, &["\n", ASSISTANT]) {
+            (Place::Found(at), 0) => {
+                parts.text(&take(held, at + 1));
+                self.state = State::Line { first: false };
+                Step::Further
+            }
+            (Place::Found(at), _) => {
+                parts.text(&take(held, at));
+                take(held, ASSISTANT.len());
+                self.state = State::Line { first: true };
+                Step::Further
+            }
+            (Place::NotBefore(at), _) => {
+                let at = if ended { held.len() } else { at };
+                parts.text(&take(held, at));
+                Step::Wait
+            }
+        }
+    }
+}
+
+/// What a line is. Further on in a message, text may look alike, such as code: there the arguments
+/// must begin like JSON.
+fn head(text: &str, first: bool, ended: bool) -> Head {
+    let unknown = if ended { Head::Text } else { Head::Unknown };
+    let rest = text.trim_start_matches(is_name_char);
+    let name = &text[..text.len() - rest.len()];
+    if name.len() > LONGEST_NAME {
+        return Head::Text;
+    }
+    let rest = rest.trim_start_matches([' ', '\t', '\r']);
+    if rest.is_empty() {
+        return unknown;
+    }
+    let Some(arguments) = rest.strip_prefix('\n').filter(|_| !name.is_empty()) else {
+        return Head::Text;
+    };
+    if arguments.is_empty() {
+        return unknown;
+    }
+    let Some(inside) = arguments.strip_prefix('{').map(str::trim_start) else {
+        return Head::Text;
+    };
+    if inside.is_empty() {
+        return if first && ended {
+            Head::CutOff
+        } else {
+            unknown
+        };
+    }
+    if first || inside.starts_with(['"', '\'', '}']) {
+        Head::Call(name.to_owned(), text.len() - arguments.len())
+    } else {
+        Head::Text
+    }
+}
+
+/// As [`ToolDefinition`](engine_core::ToolDefinition) allows names.
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
