@@ -21,6 +21,9 @@ const APPEND_TOGETHER: usize = 4;
 /// Multiplications below which handing pieces over costs more than it saves.
 const WORTH_SHARING: usize = 1 << 15;
 
+/// The most pages that are asked for before they are needed: the cache has room for no more.
+const PREFETCHED: usize = 8;
+
 /// Attention with grouped key and value heads.
 #[derive(Debug)]
 pub(crate) struct Attention {
@@ -41,6 +44,7 @@ pub(crate) struct Attention {
 /// A thread's own memory.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
+    pub(super) gate: Vec<f32>,
     pub(super) up: Vec<f32>,
     queries: Vec<f32>,
     scores: Vec<f32>,
@@ -80,6 +84,28 @@ impl Attention {
 
     fn first_value_column(&self) -> usize {
         self.first_key_column() + self.key.matrix.tiles() * crate::kernels::LANES
+    }
+
+    /// Asks the memory for the pages that sequences write their next position to: one key is
+    /// spread over as many lines as it has numbers, and attention reads them right after.
+    pub(super) fn prefetch(&self, kernels: &dyn Kernels, layer: usize, parts: &[Part<'_>]) {
+        for part in parts.iter().take(PREFETCHED) {
+            let Rows { position, .. } = part.rows;
+            let Some(page) = part
+                .sequence
+                .layers
+                .get(layer)
+                .and_then(|pages| pages.get(position / PAGE))
+            else {
+                continue;
+            };
+            for kv_head in 0..self.kv_heads {
+                kernels.prefetch(&page.keys(kv_head).page);
+                let used = position % PAGE + 1;
+                let values = page.values(kv_head, used);
+                kernels.prefetch(&values.page.first(used * self.head_dim));
+            }
+        }
     }
 
     /// Puts the keys and values of all rows into the cache.

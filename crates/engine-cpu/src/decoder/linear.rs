@@ -7,8 +7,11 @@ use crate::{
     kernels::{Kernels, LANES},
     matrix::{InputRefs, Matrix, Needs},
     memory::Arena,
-    parallel::Pool,
+    parallel::{Ahead, Pool, share_of},
 };
+
+/// The most that a thread asks the memory for while it waits for the next piece of work.
+const BYTES_AHEAD: usize = 64 << 10;
 
 /// `matrix x + bias`.
 #[derive(Debug)]
@@ -44,6 +47,45 @@ impl Linear {
     }
 }
 
+/// The matrices of the next piece of work.
+#[derive(Clone, Copy)]
+pub(super) enum Next<'a> {
+    /// One behind the other.
+    InARow(&'a [&'a Matrix]),
+    /// Tile by tile.
+    Together(&'a [&'a Matrix]),
+}
+
+impl Next<'_> {
+    /// The first weights of the share that `thread` will be given.
+    pub(super) fn ahead(&self, arena: &Arena, thread: usize, threads: usize) -> Ahead {
+        let mut ahead = Ahead::default();
+        match self {
+            Self::InARow(matrices) => {
+                let count = matrices.iter().map(|matrix| matrix.tiles()).sum();
+                let share = share_of(thread, threads, count);
+                let mut begin = 0;
+                let mut bytes = BYTES_AHEAD;
+                for matrix in *matrices {
+                    let end = begin + matrix.tiles();
+                    let within = |tile: usize| tile.clamp(begin, end) - begin;
+                    let tiles = within(share.start)..within(share.end);
+                    bytes = matrix.ahead(arena, tiles, bytes, &mut ahead);
+                    begin = end;
+                }
+            }
+            Self::Together(matrices) => {
+                let bytes = BYTES_AHEAD / matrices.len().max(1);
+                for matrix in *matrices {
+                    let tiles = share_of(thread, threads, matrix.tiles());
+                    matrix.ahead(arena, tiles, bytes, &mut ahead);
+                }
+            }
+        }
+        ahead
+    }
+}
+
 /// What all of these need.
 pub(super) fn needs(linears: &[&Linear]) -> Needs {
     linears.iter().fold(Needs::default(), |needs, linear| {
@@ -53,13 +95,15 @@ pub(super) fn needs(linears: &[&Linear]) -> Needs {
 
 /// Adds the products of several projections of one input to `out`, one behind the other, each
 /// beginning with a new tile; instead of adding, they replace what is there if `replace`.
+///
+/// The thread that computes the first tile calls `first` before.
 pub(super) fn multiply(
     pool: &mut Pool,
     (arena, kernels): (&Arena, &dyn Kernels),
     linears: &[&Linear],
     inputs: &Inputs,
-    replace: bool,
-    out: &mut Panels,
+    (replace, out): (bool, &mut Panels),
+    (first, next): (&(dyn Fn() + Sync), Next<'_>),
 ) {
     let refs = inputs.refs();
     let by = Multiplier {
@@ -69,12 +113,16 @@ pub(super) fn multiply(
         rows: out.rows,
     };
     let panel = by.rows * LANES;
-    pool.for_chunks(&mut out.data, panel, usize::MAX, |_, first, claimed| {
+    let threads = pool.threads();
+    let work = |_: usize, chunk: usize, claimed: &mut [f32]| {
+        if chunk == 0 {
+            first();
+        }
         if replace {
             claimed.fill(0.0);
         }
         let mut rest = claimed;
-        let mut tile = first;
+        let mut tile = chunk;
         let mut begin = 0;
         for linear in linears {
             let end = begin + linear.matrix.tiles();
@@ -87,5 +135,8 @@ pub(super) fn multiply(
             }
             begin = end;
         }
+    };
+    pool.for_chunks_then(&mut out.data, panel, usize::MAX, work, |thread| {
+        next.ahead(arena, thread, threads)
     });
 }

@@ -9,7 +9,7 @@ use super::{
     attention::{Context, Scratch},
     experts::Batches,
     inputs::Inputs,
-    linear::{Multiplier, multiply, needs},
+    linear::{Multiplier, Next, multiply, needs},
     panels::Panels,
     rope::Angles,
 };
@@ -49,6 +49,8 @@ pub(crate) struct Workspace {
     pub(super) inputs: Inputs,
     qkv: Panels,
     attended: Vec<f32>,
+    /// The inner activations of a feed-forward part, for the product with its last matrix.
+    pub(super) rounded: Inputs,
     pub(super) inner: Panels,
     logits: Panels,
     angles: Angles,
@@ -63,6 +65,7 @@ impl Workspace {
             inputs: Inputs::default(),
             qkv: Panels::default(),
             attended: Vec::new(),
+            rounded: Inputs::default(),
             inner: Panels::default(),
             logits: Panels::default(),
             angles: Angles::default(),
@@ -95,7 +98,7 @@ impl Decoder {
         self.rope.angles(positions, &mut machine.workspace.angles);
         for (index, layer) in self.layers.iter().enumerate() {
             self.attention(machine, index, layer, parts);
-            self.feed_forward(machine, layer);
+            self.feed_forward(machine, index, layer);
         }
     }
 
@@ -122,7 +125,7 @@ impl Decoder {
             ..
         } = machine.workspace;
         let head = self.head.as_ref();
-        let matrix = head.map_or(&self.embedding, |head| &head.matrix);
+        let matrix = self.head_matrix();
         inputs.prepare(
             machine.pool,
             kernels,
@@ -151,7 +154,12 @@ impl Decoder {
         };
         if rows.len() == 1 && matrix.rows.is_multiple_of(LANES) {
             // The tiles of one row are the row.
-            return machine.pool.for_chunks(out, panel, usize::MAX, multiply);
+            let threads = machine.pool.threads();
+            let first = self.first_of_layer(0);
+            let then = |thread: usize| Next::InARow(&first).ahead(&self.arena, thread, threads);
+            return machine
+                .pool
+                .for_chunks_then(out, panel, usize::MAX, multiply, then);
         }
         logits.reset(rows.len(), matrix.tiles());
         machine
@@ -205,7 +213,7 @@ impl Decoder {
         } = workspace;
         let attention = &layer.attention;
         let rows = hidden.rows;
-        let projections = [&attention.query, &attention.key, &attention.value];
+        let projections = layer.projections();
         inputs.prepare(
             pool,
             kernels,
@@ -223,8 +231,11 @@ impl Decoder {
             (&self.arena, kernels),
             &projections,
             inputs,
-            true,
-            qkv,
+            (true, qkv),
+            (
+                &|| attention.prefetch(kernels, index, parts),
+                Next::InARow(&[&attention.output.matrix]),
+            ),
         );
         let context = Context {
             layer: index,
@@ -249,6 +260,14 @@ impl Decoder {
                 }
             },
         );
-        multiply(pool, (&self.arena, kernels), &output, inputs, false, hidden);
+        let next = layer.first_of_mlp();
+        multiply(
+            pool,
+            (&self.arena, kernels),
+            &output,
+            inputs,
+            (false, hidden),
+            (&|| (), Next::Together(&next)),
+        );
     }
 }

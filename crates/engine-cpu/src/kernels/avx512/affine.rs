@@ -155,10 +155,15 @@ unsafe fn one_tile<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool, con
     let mut sums = [_mm512_setzero_ps(); T];
     let mut quants = tile.quants;
     let mut words = words;
+    let group_bytes = tile.blocks_per_group * BLOCK * LANES / if NIBBLE { 2 } else { 1 };
+    let scales_ahead = AHEAD / group_bytes * LANES * BYTES[tile.kind as usize];
     for group in 0..tile.groups {
         // SAFETY: there are `groups` times sixteen scales, and biases unless null; each block has
         // `BLOCK` columns of quants, and words of the rows.
         unsafe {
+            let ahead = group * LANES * BYTES[tile.kind as usize] + scales_ahead;
+            _mm_prefetch::<_MM_HINT_T0>(tile.scales.wrapping_add(ahead).cast());
+            _mm_prefetch::<_MM_HINT_T0>(tile.biases.wrapping_add(ahead).cast());
             let scale = stored(tile.kind, tile.scales, group * LANES);
             let bias = if tile.biases.is_null() {
                 _mm512_mul_ps(scale, minus_zero)
