@@ -118,7 +118,7 @@ impl Decoder {
             &router,
             inputs,
             (true, &mut batches.scores),
-            (&|| (), Next::InARow(&[])),
+            (&[], Next::InARow(&[])),
         );
         batches.route(experts);
         let numbers: Vec<_> = inputs.numbers().collect();

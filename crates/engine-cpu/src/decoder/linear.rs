@@ -7,7 +7,7 @@ use crate::{
     kernels::{Kernels, LANES},
     matrix::{InputRefs, Matrix, Needs},
     memory::Arena,
-    parallel::{Ahead, Pool, share_of},
+    parallel::{Ahead, Pool, prefetch, share_of},
 };
 
 /// The most that a thread asks the memory for while it waits for the next piece of work.
@@ -96,14 +96,14 @@ pub(super) fn needs(linears: &[&Linear]) -> Needs {
 /// Adds the products of several projections of one input to `out`, one behind the other, each
 /// beginning with a new tile; instead of adding, they replace what is there if `replace`.
 ///
-/// The thread that computes the first tile calls `first` before.
+/// The thread that begins with the first tile asks the memory for what is needed `beside` weights.
 pub(super) fn multiply(
     pool: &mut Pool,
     (arena, kernels): (&Arena, &dyn Kernels),
     linears: &[&Linear],
     inputs: &Inputs,
     (replace, out): (bool, &mut Panels),
-    (first, next): (&(dyn Fn() + Sync), Next<'_>),
+    (beside, next): (&[&[u8]], Next<'_>),
 ) {
     let refs = inputs.refs();
     let by = Multiplier {
@@ -114,29 +114,34 @@ pub(super) fn multiply(
     };
     let panel = by.rows * LANES;
     let threads = pool.threads();
-    let work = |_: usize, chunk: usize, claimed: &mut [f32]| {
-        if chunk == 0 {
-            first();
+    let work = |_: usize, first: usize, claimed: &mut [f32]| {
+        if first == 0 {
+            beside.iter().for_each(|bytes| prefetch(bytes));
         }
         if replace {
             claimed.fill(0.0);
         }
-        let mut rest = claimed;
-        let mut tile = chunk;
-        let mut begin = 0;
-        for linear in linears {
-            let end = begin + linear.matrix.tiles();
-            if tile < end && !rest.is_empty() {
-                let count = (rest.len() / panel).min(end - tile);
-                let (some, others) = rest.split_at_mut(count * panel);
-                linear.add(&by, tile - begin..tile - begin + count, some);
-                tile += count;
-                rest = others;
-            }
-            begin = end;
-        }
+        add_products(linears, &by, first, claimed);
     };
     pool.for_chunks_then(&mut out.data, panel, usize::MAX, work, |thread| {
         next.ahead(arena, thread, threads)
     });
+}
+
+/// Adds the products of some of the tiles, from the one with the number `tile` on.
+fn add_products(linears: &[&Linear], by: &Multiplier<'_>, mut tile: usize, out: &mut [f32]) {
+    let panel = by.rows * LANES;
+    let mut rest = out;
+    let mut begin = 0;
+    for linear in linears {
+        let end = begin + linear.matrix.tiles();
+        if tile < end && !rest.is_empty() {
+            let count = (rest.len() / panel).min(end - tile);
+            let (some, others) = rest.split_at_mut(count * panel);
+            linear.add(by, tile - begin..tile - begin + count, some);
+            tile += count;
+            rest = others;
+        }
+        begin = end;
+    }
 }

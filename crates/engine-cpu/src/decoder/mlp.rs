@@ -93,7 +93,7 @@ impl Decoder {
             &down,
             rounded,
             (false, hidden),
-            (&|| (), Next::InARow(&next)),
+            (&[], Next::InARow(&next)),
         );
     }
 }

@@ -1,6 +1,9 @@
 //! A step: rows of tokens through all layers.
 
-use std::sync::Mutex;
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use engine_core::TokenId;
 
@@ -15,9 +18,12 @@ use super::{
 };
 use crate::{
     kernels::{Kernels, LANES},
-    parallel::Pool,
+    parallel::{Columns, Pool},
     sequences::Sequence,
 };
+
+/// Tiles of the output head that are computed at a time where several rows are wanted.
+const LOGIT_TILES: usize = 32;
 
 /// Consecutive rows of a step that belong to one sequence.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +58,6 @@ pub(crate) struct Workspace {
     /// The inner activations of a feed-forward part, for the product with its last matrix.
     pub(super) rounded: Inputs,
     pub(super) inner: Panels,
-    logits: Panels,
     angles: Angles,
     pub(super) batches: Batches,
     pub(super) scratch: Vec<Mutex<Scratch>>,
@@ -67,7 +72,6 @@ impl Workspace {
             attended: Vec::new(),
             rounded: Inputs::default(),
             inner: Panels::default(),
-            logits: Panels::default(),
             angles: Angles::default(),
             batches: Batches::default(),
             scratch: (0..threads).map(|_| Mutex::default()).collect(),
@@ -121,7 +125,7 @@ impl Decoder {
         let Workspace {
             hidden,
             inputs,
-            logits,
+            scratch,
             ..
         } = machine.workspace;
         let head = self.head.as_ref();
@@ -161,13 +165,22 @@ impl Decoder {
                 .pool
                 .for_chunks_then(out, panel, usize::MAX, multiply, then);
         }
-        logits.reset(rows.len(), matrix.tiles());
+        // A piece is put in its place while it is in the cache.
+        let work = |thread: usize, columns: Range<usize>, some: &mut Columns<'_, f32>| {
+            let Some(scratch) = scratch.get(thread) else {
+                return;
+            };
+            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            let panels = &mut scratch.logits;
+            panels.reset(rows.len(), columns.len().div_ceil(LANES));
+            multiply(thread, columns.start / LANES, &mut panels.data);
+            for row in 0..rows.len() {
+                panels.copy_row(row, 0, some.row_mut(row));
+            }
+        };
         machine
             .pool
-            .for_chunks(&mut logits.data, panel, usize::MAX, multiply);
-        machine.pool.for_chunks(out, matrix.rows, 1, |_, row, out| {
-            logits.copy_row(row, 0, out);
-        });
+            .for_columns(out, matrix.rows, LANES, LOGIT_TILES, work);
     }
 
     fn embed(&self, machine: &mut Machine<'_>, tokens: &[TokenId]) {
@@ -233,7 +246,7 @@ impl Decoder {
             inputs,
             (true, qkv),
             (
-                &|| attention.prefetch(kernels, index, parts),
+                &attention.written(index, parts),
                 Next::InARow(&[&attention.output.matrix]),
             ),
         );
@@ -267,7 +280,7 @@ impl Decoder {
             &output,
             inputs,
             (false, hidden),
-            (&|| (), Next::Together(&next)),
+            (&[], Next::Together(&next)),
         );
     }
 }

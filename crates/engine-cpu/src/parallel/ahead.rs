@@ -2,6 +2,9 @@
 
 #![expect(unsafe_code, reason = "a prefetch is an instruction")]
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+
 /// Ranges of memory that an [`Ahead`] has room for.
 const RANGES: usize = 12;
 /// Steps in which all ranges are asked for, each a part of every range.
@@ -53,19 +56,33 @@ impl Ahead {
         for Range { start, bytes } in &self.ranges[..self.used] {
             let line = |step: usize| (start + bytes * step / STEPS) / LINE;
             for line in line(self.step)..line(self.step + 1) {
-                prefetch(line * LINE);
+                prefetch_line(line * LINE);
             }
         }
         self.step += 1;
     }
 }
 
+/// Asks for memory that is needed at once.
+pub(crate) fn prefetch(bytes: &[u8]) {
+    for line in bytes.chunks(LINE) {
+        let address = line.as_ptr().addr();
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing that the program sees.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address));
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = address;
+    }
+}
+
+/// Asks for a line that is needed soon.
 #[inline]
-fn prefetch(address: usize) {
+fn prefetch_line(address: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that the program sees, and no address makes it fail.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T1>(std::ptr::without_provenance(address));
     }
     #[cfg(not(target_arch = "x86_64"))]

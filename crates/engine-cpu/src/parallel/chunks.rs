@@ -114,6 +114,10 @@ struct Chunks<'a, T> {
 unsafe impl<T: Send> Sync for Chunks<'_, T> {}
 
 impl<'a, T> Chunks<'a, T> {
+    fn start(&self) -> *mut T {
+        self.start
+    }
+
     /// # Safety
     /// The chunks are there, and none is taken twice.
     unsafe fn take(&self, chunks: &Range<usize>) -> &'a mut [T] {
@@ -183,6 +187,67 @@ impl Pool {
     }
 }
 
+/// Some columns of a matrix `[rows, columns]`.
+#[derive(Debug)]
+pub(crate) struct Columns<'a, T> {
+    start: *mut T,
+    rows: usize,
+    columns: usize,
+    range: Range<usize>,
+    borrowed: PhantomData<&'a mut [T]>,
+}
+
+impl<T> Columns<'_, T> {
+    /// The numbers of a row in these columns; none where there is no such row.
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [T] {
+        if row >= self.rows {
+            return &mut [];
+        }
+        // SAFETY: the row is there, and nobody else has a reference to these columns of it.
+        unsafe {
+            let first = self.start.add(row * self.columns + self.range.start);
+            std::slice::from_raw_parts_mut(first, self.range.len())
+        }
+    }
+}
+
+impl Pool {
+    /// Calls `work` with the thread's number and columns `[rows, columns]` of `data`, beginning at a
+    /// multiple of `chunk`, until all have been worked on.
+    pub(crate) fn for_columns<T: Send>(
+        &mut self,
+        data: &mut [T],
+        columns: usize,
+        chunk: usize,
+        most: usize,
+        work: impl Fn(usize, Range<usize>, &mut Columns<'_, T>) + Sync,
+    ) {
+        if columns == 0 || chunk == 0 {
+            return;
+        }
+        let rows = data.len() / columns;
+        let whole = Chunks {
+            start: data.as_mut_ptr(),
+            len: data.len(),
+            chunk,
+            borrowed: PhantomData,
+        };
+        // One element stands for each chunk of columns.
+        let mut chunks = vec![(); columns.div_ceil(chunk)];
+        self.for_chunks(&mut chunks, 1, most, |thread, first, claimed| {
+            let range = first * chunk..((first + claimed.len()) * chunk).min(columns);
+            let mut some = Columns {
+                start: whole.start(),
+                rows,
+                columns,
+                range: range.clone(),
+                borrowed: PhantomData,
+            };
+            work(thread, range, &mut some);
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -190,6 +255,35 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn every_column_of_every_row_is_worked_on_once(
+            rows in 0usize..5,
+            columns in 1usize..100,
+            chunk in 1usize..20,
+            threads in 1usize..4,
+        ) {
+            let mut pool = Pool::new(threads).unwrap();
+            let mut data = vec![0usize; rows * columns];
+            pool.for_columns(&mut data, columns, chunk, 2, |_, range, some| {
+                assert!(range.start.is_multiple_of(chunk) && range.len() <= 2 * chunk);
+                assert!(some.row_mut(rows).is_empty());
+                for row in 0..rows {
+                    for (element, column) in some.row_mut(row).iter_mut().zip(range.clone()) {
+                        *element += row * columns + column + 1;
+                    }
+                }
+            });
+            let expected: Vec<usize> = (1..=rows * columns).collect();
+            prop_assert_eq!(data, expected);
+        }
+
+        #[test]
+        fn shares_are_all_chunks_in_order(count in 0usize..100, threads in 1usize..9) {
+            let shares = (0..threads).map(|thread| share_of(thread, threads, count));
+            let all: Vec<usize> = shares.flatten().collect();
+            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+        }
+
         #[test]
         fn every_element_is_worked_on_once(
             len in 0usize..500,

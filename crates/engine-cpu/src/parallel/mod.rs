@@ -4,6 +4,6 @@ mod ahead;
 mod chunks;
 mod pool;
 
-pub(crate) use ahead::Ahead;
-pub(crate) use chunks::share_of;
+pub(crate) use ahead::{Ahead, prefetch};
+pub(crate) use chunks::{Columns, share_of};
 pub(crate) use pool::{Pool, physical_cores};

@@ -17,7 +17,7 @@ use crate::kernels::{
 /// else.
 macro_rules! for_each_row {
     ($row:ident in $rows:ident $body:block) => {
-        for_each_row!($row, $rows, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        for_each_row!($row, $rows, $body, 0 1 2 3 4 5 6 7);
     };
     ($row:ident, $rows:ident, $body:block, $($number:literal)*) => {
         $(if $number < $rows {
@@ -126,7 +126,6 @@ unsafe fn some_rows<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool>(
     // SAFETY: as the caller's.
     unsafe {
         match rows {
-            16 => one_tile::<NIBBLE, BLOCK, WIDE, 16>(tile, words, out),
             8 => one_tile::<NIBBLE, BLOCK, WIDE, 8>(tile, words, out),
             4 => one_tile::<NIBBLE, BLOCK, WIDE, 4>(tile, words, out),
             2 => one_tile::<NIBBLE, BLOCK, WIDE, 2>(tile, words, out),
