@@ -1,6 +1,9 @@
 //! Memory that is asked for before it is needed.
 
-#![expect(unsafe_code, reason = "a prefetch is an instruction")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "a prefetch is an instruction")
+)]
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};

@@ -34,10 +34,11 @@ const OPEN: u64 = 1 << 31;
 /// One round in [`Shared::gate`]. Below [`OPEN`] threads that are at work are counted.
 const ROUND: u64 = 1 << 32;
 
-/// A piece of work: called with the thread's number.
-type Job = *const Piece<'static>;
-/// The same as the owner has it.
+/// A piece of work: called with the thread's number, it says what the thread may ask the memory for
+/// until the next one.
 type Piece<'a> = dyn Fn(usize) -> Ahead + Sync + 'a;
+/// The same as the threads see it.
+type Job = *const Piece<'static>;
 
 /// Threads that share pieces of work with the thread that owns the pool.
 #[derive(Debug)]

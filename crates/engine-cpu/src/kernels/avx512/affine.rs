@@ -160,6 +160,7 @@ unsafe fn one_tile<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool, con
         // SAFETY: there are `groups` times sixteen scales, and biases unless null; each block has
         // `BLOCK` columns of quants, and words of the rows.
         unsafe {
+            // Two streams more, of which the processor foresees less than of one long one.
             let ahead = group * LANES * BYTES[tile.kind as usize] + scales_ahead;
             _mm_prefetch::<_MM_HINT_T0>(tile.scales.wrapping_add(ahead).cast());
             _mm_prefetch::<_MM_HINT_T0>(tile.biases.wrapping_add(ahead).cast());
