@@ -116,7 +116,9 @@ pub(super) fn multiply(
     let threads = pool.threads();
     let work = |_: usize, first: usize, claimed: &mut [f32]| {
         if first == 0 {
-            beside.iter().for_each(|bytes| prefetch(bytes));
+            for bytes in beside {
+                prefetch(bytes);
+            }
         }
         if replace {
             claimed.fill(0.0);

@@ -83,7 +83,7 @@ impl Decoder {
             };
             pool.for_chunks_then(&mut inner.data, panel, usize::MAX, work, next);
             rounded.prepare(pool, kernels, (rows, columns), (None, needs), |row, out| {
-                inner.copy_row(row, 0, out)
+                inner.copy_row(row, 0, out);
             });
         }
         let next = self.first_of_layer(index + 1);

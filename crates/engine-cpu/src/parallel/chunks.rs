@@ -192,7 +192,7 @@ impl Pool {
 pub(crate) struct Columns<'a, T> {
     start: *mut T,
     rows: usize,
-    columns: usize,
+    stride: usize,
     range: Range<usize>,
     borrowed: PhantomData<&'a mut [T]>,
 }
@@ -205,7 +205,7 @@ impl<T> Columns<'_, T> {
         }
         // SAFETY: the row is there, and nobody else has a reference to these columns of it.
         unsafe {
-            let first = self.start.add(row * self.columns + self.range.start);
+            let first = self.start.add(row * self.stride + self.range.start);
             std::slice::from_raw_parts_mut(first, self.range.len())
         }
     }
@@ -239,7 +239,7 @@ impl Pool {
             let mut some = Columns {
                 start: whole.start(),
                 rows,
-                columns,
+                stride: columns,
                 range: range.clone(),
                 borrowed: PhantomData,
             };
