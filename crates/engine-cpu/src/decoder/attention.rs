@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cache::Page,
     kernels::{Kernels, PAGE, Seen, SoftmaxState},
-    parallel::Pool,
+    parallel::{Pool, prefetch},
 };
 
 /// Queries that go through a page together.
@@ -22,6 +22,9 @@ const ROWS_AT_A_TIME: usize = 16;
 const APPEND_TOGETHER: usize = 4;
 /// Multiplications below which handing pieces over costs more than it saves.
 const WORTH_SHARING: usize = 1 << 15;
+
+/// The most pages that are asked for before they are written: the cache has room for no more.
+const WRITTEN: usize = 8;
 
 /// Attention with grouped key and value heads.
 #[derive(Debug)]
@@ -43,7 +46,9 @@ pub(crate) struct Attention {
 /// A thread's own memory.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
+    pub(super) gate: Vec<f32>,
     pub(super) up: Vec<f32>,
+    pub(super) logits: Panels,
     queries: Vec<f32>,
     scores: Vec<f32>,
     shrink: Vec<f32>,
@@ -84,6 +89,25 @@ impl Attention {
         self.first_key_column() + self.key.matrix.tiles() * crate::kernels::LANES
     }
 
+    /// The keys and values of the pages that sequences write their next position to: one key is
+    /// spread over as many lines as it has numbers, and attention reads them right after.
+    pub(super) fn written<'a>(&self, layer: usize, parts: &'a [Part<'_>]) -> Vec<&'a [u8]> {
+        let mut ranges = Vec::new();
+        for part in parts.iter().take(WRITTEN) {
+            let position = part.rows.position;
+            let pages = part.sequence.layers.get(layer);
+            if let Some(page) = pages.and_then(|pages| pages.get(position / PAGE)) {
+                let used = position % PAGE + 1;
+                for kv_head in 0..self.kv_heads {
+                    ranges.push(page.keys(kv_head).page.bytes());
+                    let values = page.values(kv_head, used).page.bytes();
+                    ranges.push(&values[..values.len() / PAGE * used]);
+                }
+            }
+        }
+        ranges
+    }
+
     /// Puts the keys and values of all rows into the cache.
     pub(super) fn append(&self, pool: &mut Pool, of: &Context<'_>, parts: &mut [Part<'_>]) {
         let mut writes = Vec::new();
@@ -115,7 +139,7 @@ impl Attention {
                     write.page,
                     write.first_place + row,
                     write.first_row + row,
-                    &mut head,
+                    (write.rows == 1, &mut head),
                 );
             }
         };
@@ -134,10 +158,14 @@ impl Attention {
         page: &mut Page,
         place: usize,
         row: usize,
-        head: &mut [f32],
+        (alone, head): (bool, &mut [f32]),
     ) {
         for kv_head in 0..self.kv_heads {
             let column = kv_head * self.head_dim;
+            if alone {
+                // Its lines lie in the second cache, and are written one by one.
+                prefetch(page.keys(kv_head).page.bytes());
+            }
             of.qkv.copy_row(row, self.first_key_column() + column, head);
             if let Some(norm) = &self.key_norm {
                 of.kernels.rms_norm(head, &norm.weight, norm.eps);

@@ -10,7 +10,7 @@ use super::{
     Decoder, ExpertMatrices, Experts, Layer,
     attention::Scratch,
     inputs::Inputs,
-    linear::{multiply, needs},
+    linear::{Next, multiply, needs},
     panels::Panels,
     step::{Machine, Workspace},
 };
@@ -117,8 +117,8 @@ impl Decoder {
             (&self.arena, kernels),
             &router,
             inputs,
-            true,
-            &mut batches.scores,
+            (true, &mut batches.scores),
+            (&[], Next::InARow(&[])),
         );
         batches.route(experts);
         let numbers: Vec<_> = inputs.numbers().collect();

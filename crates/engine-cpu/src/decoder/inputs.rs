@@ -2,7 +2,7 @@
 
 use super::Norm;
 use crate::{
-    kernels::{Blocks, Kernels, QuantizedRows, ROWS_TOGETHER},
+    kernels::{Blocks, BlocksMut, Kernels, QuantizedRows, ROWS_TOGETHER},
     matrix::{InputRefs, Needs},
     parallel::Pool,
 };
@@ -100,6 +100,33 @@ impl Inputs {
         for group in &mut self.groups[..self.used] {
             group.prepare(kernels, columns, (None, needs), &gather);
         }
+    }
+
+    /// Room for rows that are rounded where they are computed, if one kernel takes them all and in
+    /// one form.
+    pub(super) fn blocks(
+        &mut self,
+        (rows, columns): (usize, usize),
+        needs: Needs,
+    ) -> Option<BlocksMut<'_>> {
+        let block = match (needs.plain, needs.blocks_of_16, needs.blocks_of_32) {
+            (false, true, false) => Blocks::Of16,
+            (false, false, true) => Blocks::Of32,
+            _ => return None,
+        };
+        if !ROWS_TOGETHER.contains(&rows) {
+            return None;
+        }
+        self.divide(rows, columns);
+        self.needs = needs;
+        let group = self.groups.first_mut()?;
+        let blocks = match block {
+            Blocks::Of16 => &mut group.blocks_of_16,
+            Blocks::Of32 => &mut group.blocks_of_32,
+        };
+        blocks.precision = needs.precision;
+        blocks.resize(rows, columns);
+        Some(blocks.blocks_mut())
     }
 
     /// Makes groups of as many rows as go together.

@@ -4,20 +4,21 @@ use std::sync::PoisonError;
 
 use super::{
     Decoder, Dense, Layer, Mlp,
-    linear::{Multiplier, multiply, needs},
+    attention::Scratch,
+    linear::{Multiplier, Next, multiply, needs},
     step::{Machine, Workspace},
 };
-use crate::kernels::LANES;
+use crate::kernels::{BlocksMut, LANES};
 
 impl Decoder {
-    pub(super) fn feed_forward(&self, machine: &mut Machine<'_>, layer: &Layer) {
+    pub(super) fn feed_forward(&self, machine: &mut Machine<'_>, index: usize, layer: &Layer) {
         match &layer.mlp {
-            Mlp::Dense(mlp) => self.dense(machine, layer, mlp),
+            Mlp::Dense(mlp) => self.dense(machine, index, layer, mlp),
             Mlp::Experts(experts) => self.experts(machine, layer, experts),
         }
     }
 
-    fn dense(&self, machine: &mut Machine<'_>, layer: &Layer, mlp: &Dense) {
+    fn dense(&self, machine: &mut Machine<'_>, index: usize, layer: &Layer, mlp: &Dense) {
         let Machine {
             kernels,
             pool,
@@ -27,6 +28,7 @@ impl Decoder {
         let Workspace {
             hidden,
             inputs,
+            rounded,
             inner,
             scratch,
             ..
@@ -42,7 +44,6 @@ impl Decoder {
             ),
             |row, out| hidden.copy_row(row, 0, out),
         );
-        inner.reset(rows, mlp.gate.matrix.tiles());
         let refs = inputs.refs();
         let by = Multiplier {
             arena: &self.arena,
@@ -51,28 +52,61 @@ impl Decoder {
             rows,
         };
         let panel = rows * LANES;
-        pool.for_chunks(&mut inner.data, panel, usize::MAX, |thread, first, gate| {
-            let Some(scratch) = scratch.get(thread) else {
-                return;
-            };
-            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
-            let tiles = first..first + gate.len() / panel;
-            let up = &mut scratch.up;
-            up.clear();
-            up.resize(gate.len(), 0.0);
-            gate.fill(0.0);
-            mlp.gate.add(&by, tiles.clone(), gate);
-            mlp.up.add(&by, tiles, up);
-            kernels.silu_mul(gate, up);
-        });
         let down = [&mlp.down];
-        inputs.prepare(
+        let columns = mlp.down.matrix.columns;
+        let needs = needs(&down).rounded(self.precision.others);
+        let threads = pool.threads();
+        let next = |thread| Next::InARow(&[&mlp.down.matrix]).ahead(&self.arena, thread, threads);
+        if let Some(BlocksMut { form, words }) = rounded.blocks((rows, columns), needs) {
+            // Each thread rounds what it computed.
+            let tiles = form.block.len() / LANES;
+            let words_each = form.block_words();
+            let work = |thread: usize, first: usize, words: &mut [u32]| {
+                let Some(scratch) = scratch.get(thread) else {
+                    return;
+                };
+                let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+                let Scratch { gate, up, .. } = &mut *scratch;
+                gate.resize(words.len() / words_each * tiles * panel, 0.0);
+                mlp.inner(&by, first * tiles, gate, up);
+                kernels.quantize_panels(gate, &mut BlocksMut { form, words });
+            };
+            pool.for_chunks_then(words, words_each, usize::MAX, work, next);
+        } else {
+            inner.reset(rows, mlp.gate.matrix.tiles());
+            let work = |thread: usize, first: usize, gate: &mut [f32]| {
+                let Some(scratch) = scratch.get(thread) else {
+                    return;
+                };
+                let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+                mlp.inner(&by, first, gate, &mut scratch.up);
+            };
+            pool.for_chunks_then(&mut inner.data, panel, usize::MAX, work, next);
+            rounded.prepare(pool, kernels, (rows, columns), (None, needs), |row, out| {
+                inner.copy_row(row, 0, out);
+            });
+        }
+        let next = self.first_of_layer(index + 1);
+        multiply(
             pool,
-            kernels,
-            (rows, mlp.down.matrix.columns),
-            (None, needs(&down).rounded(self.precision.others)),
-            |row, out| inner.copy_row(row, 0, out),
+            (&self.arena, kernels),
+            &down,
+            rounded,
+            (false, hidden),
+            (&[], Next::InARow(&next)),
         );
-        multiply(pool, (&self.arena, kernels), &down, inputs, false, hidden);
+    }
+}
+
+impl Dense {
+    /// `silu(gate(x)) * up(x)` of some tiles, instead of what is in `gate`.
+    fn inner(&self, by: &Multiplier<'_>, first: usize, gate: &mut [f32], up: &mut Vec<f32>) {
+        let tiles = first..first + gate.len() / (by.rows * LANES);
+        up.clear();
+        up.resize(gate.len(), 0.0);
+        gate.fill(0.0);
+        self.gate.add(by, tiles.clone(), gate);
+        self.up.add(by, tiles, up);
+        by.kernels.silu_mul(gate, up);
     }
 }

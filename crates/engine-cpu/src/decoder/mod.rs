@@ -105,6 +105,20 @@ pub(crate) struct ExpertMatrices {
 }
 
 impl Decoder {
+    /// The matrices that a layer begins with, or the output head behind the last one.
+    fn first_of_layer(&self, index: usize) -> Vec<&Matrix> {
+        match self.layers.get(index) {
+            Some(layer) => layer.projections().map(|linear| &linear.matrix).to_vec(),
+            None => vec![self.head_matrix()],
+        }
+    }
+
+    fn head_matrix(&self) -> &Matrix {
+        self.head
+            .as_ref()
+            .map_or(&self.embedding, |head| &head.matrix)
+    }
+
     /// Bytes that the weights take in memory.
     pub(crate) fn weight_bytes(&self) -> u64 {
         let norms: usize = self
@@ -135,6 +149,20 @@ impl Decoder {
 }
 
 impl Layer {
+    /// Queries, keys and values: what a layer begins with.
+    fn projections(&self) -> [&Linear; 3] {
+        let attention = &self.attention;
+        [&attention.query, &attention.key, &attention.value]
+    }
+
+    /// What comes behind attention.
+    fn first_of_mlp(&self) -> Vec<&Matrix> {
+        match &self.mlp {
+            Mlp::Dense(mlp) => vec![&mlp.gate.matrix, &mlp.up.matrix],
+            Mlp::Experts(experts) => vec![&experts.router.matrix],
+        }
+    }
+
     fn linears(&self) -> impl Iterator<Item = &Linear> {
         let Attention {
             query,

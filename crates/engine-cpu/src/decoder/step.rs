@@ -1,6 +1,9 @@
 //! A step: rows of tokens through all layers.
 
-use std::sync::Mutex;
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use engine_core::TokenId;
 
@@ -9,15 +12,18 @@ use super::{
     attention::{Context, Scratch},
     experts::Batches,
     inputs::Inputs,
-    linear::{Multiplier, multiply, needs},
+    linear::{Multiplier, Next, multiply, needs},
     panels::Panels,
     rope::Angles,
 };
 use crate::{
     kernels::{Kernels, LANES},
-    parallel::Pool,
+    parallel::{Columns, Pool},
     sequences::Sequence,
 };
+
+/// Tiles of the output head that are computed at a time where several rows are wanted.
+const LOGIT_TILES: usize = 32;
 
 /// Consecutive rows of a step that belong to one sequence.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +55,9 @@ pub(crate) struct Workspace {
     pub(super) inputs: Inputs,
     qkv: Panels,
     attended: Vec<f32>,
+    /// The inner activations of a feed-forward part, for the product with its last matrix.
+    pub(super) rounded: Inputs,
     pub(super) inner: Panels,
-    logits: Panels,
     angles: Angles,
     pub(super) batches: Batches,
     pub(super) scratch: Vec<Mutex<Scratch>>,
@@ -63,8 +70,8 @@ impl Workspace {
             inputs: Inputs::default(),
             qkv: Panels::default(),
             attended: Vec::new(),
+            rounded: Inputs::default(),
             inner: Panels::default(),
-            logits: Panels::default(),
             angles: Angles::default(),
             batches: Batches::default(),
             scratch: (0..threads).map(|_| Mutex::default()).collect(),
@@ -95,7 +102,7 @@ impl Decoder {
         self.rope.angles(positions, &mut machine.workspace.angles);
         for (index, layer) in self.layers.iter().enumerate() {
             self.attention(machine, index, layer, parts);
-            self.feed_forward(machine, layer);
+            self.feed_forward(machine, index, layer);
         }
     }
 
@@ -118,11 +125,11 @@ impl Decoder {
         let Workspace {
             hidden,
             inputs,
-            logits,
+            scratch,
             ..
         } = machine.workspace;
         let head = self.head.as_ref();
-        let matrix = head.map_or(&self.embedding, |head| &head.matrix);
+        let matrix = self.head_matrix();
         inputs.prepare(
             machine.pool,
             kernels,
@@ -151,15 +158,29 @@ impl Decoder {
         };
         if rows.len() == 1 && matrix.rows.is_multiple_of(LANES) {
             // The tiles of one row are the row.
-            return machine.pool.for_chunks(out, panel, usize::MAX, multiply);
+            let threads = machine.pool.threads();
+            let first = self.first_of_layer(0);
+            let then = |thread: usize| Next::InARow(&first).ahead(&self.arena, thread, threads);
+            return machine
+                .pool
+                .for_chunks_then(out, panel, usize::MAX, multiply, then);
         }
-        logits.reset(rows.len(), matrix.tiles());
+        // A piece is put in its place while it is in the cache.
+        let work = |thread: usize, columns: Range<usize>, some: &mut Columns<'_, f32>| {
+            let Some(scratch) = scratch.get(thread) else {
+                return;
+            };
+            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            let panels = &mut scratch.logits;
+            panels.reset(rows.len(), columns.len().div_ceil(LANES));
+            multiply(thread, columns.start / LANES, &mut panels.data);
+            for row in 0..rows.len() {
+                panels.copy_row(row, 0, some.row_mut(row));
+            }
+        };
         machine
             .pool
-            .for_chunks(&mut logits.data, panel, usize::MAX, multiply);
-        machine.pool.for_chunks(out, matrix.rows, 1, |_, row, out| {
-            logits.copy_row(row, 0, out);
-        });
+            .for_columns(out, matrix.rows, LANES, LOGIT_TILES, work);
     }
 
     fn embed(&self, machine: &mut Machine<'_>, tokens: &[TokenId]) {
@@ -205,7 +226,7 @@ impl Decoder {
         } = workspace;
         let attention = &layer.attention;
         let rows = hidden.rows;
-        let projections = [&attention.query, &attention.key, &attention.value];
+        let projections = layer.projections();
         inputs.prepare(
             pool,
             kernels,
@@ -223,8 +244,11 @@ impl Decoder {
             (&self.arena, kernels),
             &projections,
             inputs,
-            true,
-            qkv,
+            (true, qkv),
+            (
+                &attention.written(index, parts),
+                Next::InARow(&[&attention.output.matrix]),
+            ),
         );
         let context = Context {
             layer: index,
@@ -249,6 +273,14 @@ impl Decoder {
                 }
             },
         );
-        multiply(pool, (&self.arena, kernels), &output, inputs, false, hidden);
+        let next = layer.first_of_mlp();
+        multiply(
+            pool,
+            (&self.arena, kernels),
+            &output,
+            inputs,
+            (false, hidden),
+            (&[], Next::Together(&next)),
+        );
     }
 }

@@ -6,7 +6,7 @@
     reason = "the code is compiled for the instructions of whoever calls it"
 )]
 
-use super::{LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState};
+use super::{BlocksMut, LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState};
 
 /// Adding it to a number below 2^22 leaves the nearest integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
@@ -17,17 +17,34 @@ pub(super) const SMALLEST: f32 = 1e-30;
 #[inline(always)]
 pub(super) fn quantize(rows: &[f32], columns: usize, out: &mut QuantizedRows) {
     out.resize(rows.len() / columns, columns);
-    let size = out.block.len();
+    let size = out.block.len() / LANES;
+    let mut out = out.blocks_mut();
     for (row, numbers) in rows.chunks_exact(columns).enumerate() {
-        for (block, numbers) in numbers.chunks_exact(size).enumerate() {
-            quantize_block(numbers, row, block, out);
+        let (lanes, _) = numbers.as_chunks::<LANES>();
+        for (block, lanes) in lanes.chunks_exact(size).enumerate() {
+            quantize_block(lanes, row, block, &mut out);
+        }
+    }
+}
+
+/// See [`Kernels::quantize_panels`](super::Kernels::quantize_panels).
+#[inline(always)]
+pub(super) fn quantize_panels(panels: &[f32], out: &mut BlocksMut<'_>) {
+    let (rows, size) = (out.form.rows, out.form.block.len() / LANES);
+    let (panels, _) = panels.as_chunks::<LANES>();
+    for (block, panels) in panels.chunks_exact(rows * size).enumerate() {
+        for row in 0..rows {
+            let mut lanes = [[0.0; LANES]; 2];
+            for (lanes, panel) in lanes.iter_mut().zip(panels.iter().skip(row).step_by(rows)) {
+                *lanes = *panel;
+            }
+            quantize_block(&lanes[..size], row, block, out);
         }
     }
 }
 
 #[inline(always)]
-fn quantize_block(numbers: &[f32], row: usize, block: usize, out: &mut QuantizedRows) {
-    let (lanes, _) = numbers.as_chunks::<LANES>();
+fn quantize_block(lanes: &[[f32; LANES]], row: usize, block: usize, out: &mut BlocksMut<'_>) {
     let mut largest = [0f32; LANES];
     // Becomes NaN with the first number that is not finite, and the block's scale with it.
     let mut poison = [0f32; LANES];
@@ -44,18 +61,19 @@ fn quantize_block(numbers: &[f32], row: usize, block: usize, out: &mut Quantized
     }
     let most = fold(largest, |a, b| if a > b { a } else { b });
     let poison = fold(poison, |a, b| a + b);
-    let top = out.precision.largest();
+    let precision = out.form.precision;
+    let top = precision.largest();
     let inverse = if most > SMALLEST { top / most } else { 0.0 };
     let mut total = [0i32; LANES];
     let mut all = [0i8; 4 * LANES];
-    let (values, lower) = all.split_at_mut(numbers.len());
+    let (values, lower) = all.split_at_mut(lanes.len() * LANES);
     let (value_lanes, _) = values.as_chunks_mut::<LANES>();
     let (lower_lanes, _) = lower.as_chunks_mut::<LANES>();
     for ((lane, values), lower) in lanes.iter().zip(value_lanes).zip(lower_lanes) {
         for i in 0..LANES {
             let rounded = round(lane[i] * inverse);
             total[i] += rounded;
-            if out.precision == Precision::Fifteen {
+            if precision == Precision::Fifteen {
                 let upper = (rounded + 64) >> 7;
                 values[i] = upper as i8;
                 lower[i] = (rounded - (upper << 7)) as i8;

@@ -16,7 +16,7 @@ mod views;
 use std::fmt::Debug;
 
 pub(crate) use views::{
-    AffineTiles, Blocks, ContextPage, KeyLanes, Numbers, Offset, PlainTiles, Precision,
+    AffineTiles, Blocks, BlocksMut, ContextPage, KeyLanes, Numbers, Offset, PlainTiles, Precision,
     QuantizedRows, ROWS_TOGETHER, ValueRows, Width,
 };
 
@@ -43,6 +43,9 @@ pub(crate) trait Kernels: Debug + Send + Sync {
 
     /// Rounds rows of activations, each of `columns`, block by block, as exactly as `out` asks for.
     fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows);
+
+    /// Rounds some columns of rows that lie as tiles of a matrix give them, `[tiles, rows, LANES]`.
+    fn quantize_panels(&self, panels: &[f32], out: &mut BlocksMut<'_>);
 
     /// `x / rms(x) * weight` (<https://arxiv.org/abs/1910.07467>), in place.
     fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32);

@@ -1,8 +1,8 @@
 //! Kernels in plain Rust: the reference for the others, and what runs where they can't.
 
 use super::{
-    AffineTiles, ContextPage, Kernels, KeyLanes, LANES, Offset, PAGE, PlainTiles, Precision,
-    QuantizedRows, Seen, SoftmaxState, ValueRows, Width, elementwise,
+    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, LANES, Offset, PAGE, PlainTiles,
+    Precision, QuantizedRows, Seen, SoftmaxState, ValueRows, Width, elementwise,
 };
 
 /// Runs everywhere.
@@ -52,6 +52,10 @@ impl Kernels for Portable {
 
     fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows) {
         elementwise::quantize(rows, columns, out);
+    }
+
+    fn quantize_panels(&self, panels: &[f32], out: &mut BlocksMut<'_>) {
+        elementwise::quantize_panels(panels, out);
     }
 
     fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32) {

@@ -269,6 +269,35 @@ proptest! {
     }
 
     #[test]
+    fn rounding_what_tiles_give_is_rounding_rows(
+        seed: u64,
+        of_16: bool,
+        wide: bool,
+        blocks in 1usize..6,
+        rows in proptest::sample::select(&ROWS_TOGETHER[..]),
+    ) {
+        let block = if of_16 { Blocks::Of16 } else { Blocks::Of32 };
+        let columns = blocks * block.len();
+        let numbers = Random(seed).numbers(rows * columns);
+        let mut panels = Vec::new();
+        for first in (0..columns).step_by(LANES) {
+            for row in numbers.chunks_exact(columns) {
+                panels.extend_from_slice(&row[first..first + LANES]);
+            }
+        }
+        for kernels in available() {
+            let [mut whole, mut tiled] = [(); 2].map(|()| QuantizedRows::new(block));
+            for group in [&mut whole, &mut tiled] {
+                group.precision = if wide { Precision::Fifteen } else { Precision::Eight };
+            }
+            kernels.quantize(&numbers, columns, &mut whole);
+            tiled.resize(rows, columns);
+            kernels.quantize_panels(&panels, &mut tiled.blocks_mut());
+            prop_assert_eq!(whole.words(), tiled.words(), "{}", kernels.name());
+        }
+    }
+
+    #[test]
     fn norms_and_activations_agree(seed: u64, columns in 1usize..200) {
         let mut random = Random(seed);
         let row = random.numbers(columns);

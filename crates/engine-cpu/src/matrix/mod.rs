@@ -7,8 +7,9 @@ mod plain;
 use std::ops::Range;
 
 use crate::{
-    kernels::{Blocks, Kernels, LANES, Precision, QuantizedRows},
+    kernels::{Blocks, Kernels, LANES, Offset, Precision, QuantizedRows},
     memory::Arena,
+    parallel::Ahead,
 };
 
 pub(crate) use affine::{AffineMatrix, AffineSource};
@@ -100,6 +101,37 @@ impl Matrix {
                 kernels.plain(&tiles, &inputs.plain, out);
             }
         }
+    }
+
+    /// Adds some tiles to what will be needed soon, as many of the first ones as take about `bytes`.
+    /// Returns how many of those are left over.
+    pub(crate) fn ahead(
+        &self,
+        arena: &Arena,
+        tiles: Range<usize>,
+        bytes: usize,
+        ahead: &mut Ahead,
+    ) -> usize {
+        let parts = match &self.form {
+            Form::Affine(matrix) => {
+                let tiles = matrix.tiles(arena, self.columns, tiles);
+                let biases = match &tiles.offset {
+                    Offset::Biases(biases) => biases.bytes(),
+                    Offset::Zero(_) => &[],
+                };
+                [tiles.quants, tiles.scales.bytes(), biases]
+            }
+            Form::Plain(matrix) => {
+                let tiles = matrix.tiles(arena, self.columns, tiles);
+                [tiles.numbers.bytes(), &[], &[]]
+            }
+        };
+        let all: usize = parts.iter().map(|part| part.len()).sum();
+        for part in parts {
+            let some = (part.len() * bytes).div_ceil(all.max(1)).min(part.len());
+            ahead.add(&part[..some]);
+        }
+        bytes.saturating_sub(all)
     }
 
     /// A row as numbers.

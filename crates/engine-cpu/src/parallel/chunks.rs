@@ -7,20 +7,106 @@
 
 use std::{
     marker::PhantomData,
-    sync::atomic::{AtomicUsize, Ordering},
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::Pool;
+use super::{Ahead, Pool, pool::Line};
 
-/// Chunks that are handed out, each once.
+/// A thread takes no less of its own share at a time than this part of it.
+const PIECES: usize = 8;
+
+/// Chunks that nobody has begun yet, of the share of each thread.
+///
+/// Shares are the same whenever as many chunks are divided, so that a thread can know what it will
+/// be given. It takes its own from the front, one behind the other as they lie in memory; a thread
+/// that has none left takes from the back of another's.
+#[derive(Debug)]
+pub(super) struct Shares(Vec<Line<AtomicU64>>);
+
+impl Shares {
+    pub(super) fn new(threads: usize) -> Self {
+        Self((0..threads).map(|_| Line(AtomicU64::new(0))).collect())
+    }
+
+    fn divide(&self, count: usize) {
+        for (thread, share) in self.0.iter().enumerate() {
+            let range = share_of(thread, self.0.len(), count);
+            share.0.store(packed(&range), Ordering::Relaxed);
+        }
+    }
+
+    /// Some chunks, at most `most`, for a thread that was given `given` to begin with.
+    fn claim(&self, thread: usize, given: usize, most: usize) -> Option<Range<usize>> {
+        let own = self.0.get(thread)?;
+        // The pieces shrink, so that a thread that is slower leaves something to be taken.
+        let part = |left: usize| left.div_ceil(2).max(given / PIECES);
+        let from_front = |left: Range<usize>| {
+            let end = left.start + part(left.len()).min(most).min(left.len());
+            (left.start..end, end..left.end)
+        };
+        if let Some(claimed) = take(own, from_front) {
+            return Some(claimed);
+        }
+        let from_back = |left: Range<usize>| {
+            let begin = left.end - left.len().div_ceil(2).min(most);
+            (begin..left.end, left.start..begin)
+        };
+        loop {
+            let left = |share: &Line<AtomicU64>| unpacked(share.0.load(Ordering::Relaxed)).len();
+            let richest = self.0.iter().max_by_key(|share| left(share))?;
+            if let Some(claimed) = take(richest, from_back) {
+                return Some(claimed);
+            }
+            if self.0.iter().all(|share| left(share) == 0) {
+                return None;
+            }
+        }
+    }
+}
+
+/// Divides what is left of a share in what is taken and what stays; `None` if nothing is left.
+fn take(
+    share: &Line<AtomicU64>,
+    divide: impl Fn(Range<usize>) -> (Range<usize>, Range<usize>),
+) -> Option<Range<usize>> {
+    let mut now = share.0.load(Ordering::Relaxed);
+    loop {
+        let left = unpacked(now);
+        if left.is_empty() {
+            return None;
+        }
+        let (taken, stays) = divide(left);
+        match share.0.compare_exchange_weak(
+            now,
+            packed(&stays),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => return Some(taken),
+            Err(other) => now = other,
+        }
+    }
+}
+
+/// The chunks of `count` that a thread is given to begin with.
+pub(crate) fn share_of(thread: usize, threads: usize, count: usize) -> Range<usize> {
+    count * thread / threads..count * (thread + 1) / threads
+}
+
+fn packed(range: &Range<usize>) -> u64 {
+    (range.start as u64) << 32 | range.end as u64
+}
+
+fn unpacked(range: u64) -> Range<usize> {
+    (range >> 32) as usize..(range & 0xffff_ffff) as usize
+}
+
+/// A slice whose chunks are handed out, each once.
 struct Chunks<'a, T> {
     start: *mut T,
     len: usize,
     chunk: usize,
-    count: usize,
-    threads: usize,
-    most: usize,
-    next: AtomicUsize,
     borrowed: PhantomData<&'a mut [T]>,
 }
 
@@ -28,29 +114,17 @@ struct Chunks<'a, T> {
 unsafe impl<T: Send> Sync for Chunks<'_, T> {}
 
 impl<'a, T> Chunks<'a, T> {
-    /// The next chunks, and the number of the first.
-    ///
-    /// Shares shrink with what is left, so that threads finish together although some are slower.
-    fn claim(&self) -> Option<(usize, &'a mut [T])> {
-        let mut first = self.next.load(Ordering::Relaxed);
-        let share = loop {
-            let left = self.count.checked_sub(first).filter(|left| *left > 0)?;
-            let share = left.div_ceil(self.threads).min(self.most);
-            match self.next.compare_exchange_weak(
-                first,
-                first + share,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break share,
-                Err(now) => first = now,
-            }
-        };
-        let begin = first * self.chunk;
-        let end = (begin + share * self.chunk).min(self.len);
-        // SAFETY: `begin..end` lies within the slice, and `next` hands out no chunk twice.
-        let claimed = unsafe { std::slice::from_raw_parts_mut(self.start.add(begin), end - begin) };
-        Some((first, claimed))
+    fn start(&self) -> *mut T {
+        self.start
+    }
+
+    /// # Safety
+    /// The chunks are there, and none is taken twice.
+    unsafe fn take(&self, chunks: &Range<usize>) -> &'a mut [T] {
+        let begin = chunks.start * self.chunk;
+        let end = (chunks.end * self.chunk).min(self.len);
+        // SAFETY: `begin..end` lies within the slice, and nobody else has a reference to it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(begin), end - begin) }
     }
 }
 
@@ -66,29 +140,111 @@ impl Pool {
         most: usize,
         work: impl Fn(usize, usize, &mut [T]) + Sync,
     ) {
+        self.for_chunks_then(data, chunk, most, work, |_| Ahead::default());
+    }
+
+    /// The same; each thread that took part calls `then` with its number when nothing is left, and
+    /// while it waits, asks the memory for what that returned.
+    pub(crate) fn for_chunks_then<T: Send>(
+        &mut self,
+        data: &mut [T],
+        chunk: usize,
+        most: usize,
+        work: impl Fn(usize, usize, &mut [T]) + Sync,
+        then: impl Fn(usize) -> Ahead + Sync,
+    ) {
         if data.is_empty() || chunk == 0 {
+            return;
+        }
+        let (threads, count) = (self.threads(), data.len().div_ceil(chunk));
+        // Numbers of chunks take 32 bits.
+        assert!(u32::try_from(count).is_ok(), "{count} chunks are too many");
+        let most = most.max(1);
+        if count == 1 || threads == 1 {
+            for (index, some) in data.chunks_mut(chunk.saturating_mul(most)).enumerate() {
+                work(0, index * most, some);
+            }
             return;
         }
         let chunks = Chunks {
             start: data.as_mut_ptr(),
             len: data.len(),
             chunk,
-            count: data.len().div_ceil(chunk),
-            threads: self.threads(),
-            most: most.max(1),
-            next: AtomicUsize::new(0),
             borrowed: PhantomData,
         };
-        let all = |thread| {
-            while let Some((first, claimed)) = chunks.claim() {
-                work(thread, first, claimed);
+        let shares = self.shares();
+        shares.divide(count);
+        self.offer(&|thread| {
+            let given = share_of(thread, threads, count).len();
+            while let Some(claimed) = shares.claim(thread, given, most) {
+                // SAFETY: all shares together are the chunks of the slice, and `claim` gives none
+                // twice.
+                let some = unsafe { chunks.take(&claimed) };
+                work(thread, claimed.start, some);
             }
-        };
-        if chunks.count == 1 || chunks.threads == 1 {
-            all(0);
-        } else {
-            self.offer(&all);
+            then(thread)
+        });
+    }
+}
+
+/// Some columns of a matrix `[rows, columns]`.
+#[derive(Debug)]
+pub(crate) struct Columns<'a, T> {
+    start: *mut T,
+    rows: usize,
+    stride: usize,
+    range: Range<usize>,
+    borrowed: PhantomData<&'a mut [T]>,
+}
+
+impl<T> Columns<'_, T> {
+    /// The numbers of a row in these columns; none where there is no such row.
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [T] {
+        if row >= self.rows {
+            return &mut [];
         }
+        // SAFETY: the row is there, and nobody else has a reference to these columns of it.
+        unsafe {
+            let first = self.start.add(row * self.stride + self.range.start);
+            std::slice::from_raw_parts_mut(first, self.range.len())
+        }
+    }
+}
+
+impl Pool {
+    /// Calls `work` with the thread's number and columns `[rows, columns]` of `data`, beginning at a
+    /// multiple of `chunk`, until all have been worked on.
+    pub(crate) fn for_columns<T: Send>(
+        &mut self,
+        data: &mut [T],
+        columns: usize,
+        chunk: usize,
+        most: usize,
+        work: impl Fn(usize, Range<usize>, &mut Columns<'_, T>) + Sync,
+    ) {
+        if columns == 0 || chunk == 0 {
+            return;
+        }
+        let rows = data.len() / columns;
+        let whole = Chunks {
+            start: data.as_mut_ptr(),
+            len: data.len(),
+            chunk,
+            borrowed: PhantomData,
+        };
+        // One element stands for each chunk of columns.
+        let mut chunks = vec![(); columns.div_ceil(chunk)];
+        self.for_chunks(&mut chunks, 1, most, |thread, first, claimed| {
+            let range = first * chunk..((first + claimed.len()) * chunk).min(columns);
+            let mut some = Columns {
+                start: whole.start(),
+                rows,
+                stride: columns,
+                range: range.clone(),
+                borrowed: PhantomData,
+            };
+            work(thread, range, &mut some);
+        });
     }
 }
 
@@ -99,6 +255,35 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn every_column_of_every_row_is_worked_on_once(
+            rows in 0usize..5,
+            columns in 1usize..100,
+            chunk in 1usize..20,
+            threads in 1usize..4,
+        ) {
+            let mut pool = Pool::new(threads).unwrap();
+            let mut data = vec![0usize; rows * columns];
+            pool.for_columns(&mut data, columns, chunk, 2, |_, range, some| {
+                assert!(range.start.is_multiple_of(chunk) && range.len() <= 2 * chunk);
+                assert!(some.row_mut(rows).is_empty());
+                for row in 0..rows {
+                    for (element, column) in some.row_mut(row).iter_mut().zip(range.clone()) {
+                        *element += row * columns + column + 1;
+                    }
+                }
+            });
+            let expected: Vec<usize> = (1..=rows * columns).collect();
+            prop_assert_eq!(data, expected);
+        }
+
+        #[test]
+        fn shares_are_all_chunks_in_order(count in 0usize..100, threads in 1usize..9) {
+            let shares = (0..threads).map(|thread| share_of(thread, threads, count));
+            let all: Vec<usize> = shares.flatten().collect();
+            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+        }
+
         #[test]
         fn every_element_is_worked_on_once(
             len in 0usize..500,

@@ -21,6 +21,7 @@ use std::{
 
 use engine_core::{Error, Result};
 
+use super::{Ahead, chunks::Shares};
 use crate::backend::NAME;
 
 /// How long a thread that waits keeps its core to itself: about twenty microseconds.
@@ -33,13 +34,17 @@ const OPEN: u64 = 1 << 31;
 /// One round in [`Shared::gate`]. Below [`OPEN`] threads that are at work are counted.
 const ROUND: u64 = 1 << 32;
 
-/// A piece of work: called with the thread's number.
-type Job = *const (dyn Fn(usize) + Sync);
+/// A piece of work: called with the thread's number, it says what the thread may ask the memory for
+/// until the next one.
+type Piece<'a> = dyn Fn(usize) -> Ahead + Sync + 'a;
+/// The same as the threads see it.
+type Job = *const Piece<'static>;
 
 /// Threads that share pieces of work with the thread that owns the pool.
 #[derive(Debug)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
+    shares: Arc<Shares>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -54,7 +59,8 @@ struct Shared {
 
 /// A cache line of its own, so that threads that wait for one thing don't disturb another.
 #[repr(align(128))]
-struct Line<T>(T);
+#[derive(Debug)]
+pub(super) struct Line<T>(pub(super) T);
 
 // SAFETY: `job` is written only by the owner while the gate is closed and no worker is at work, and
 // read only by workers that passed the open gate.
@@ -81,6 +87,7 @@ impl Pool {
         });
         let mut pool = Self {
             shared,
+            shares: Arc::new(Shares::new(others + 1)),
             workers: Vec::with_capacity(others),
         };
         for worker in 0..others {
@@ -99,22 +106,29 @@ impl Pool {
         self.workers.len() + 1
     }
 
+    /// What [`Pool::for_chunks`] divides.
+    pub(super) fn shares(&self) -> Arc<Shares> {
+        Arc::clone(&self.shares)
+    }
+
     /// Runs `job` on this thread, as number 0, and meanwhile offers it once to every other thread.
     /// Returns when all that began are done.
-    pub(crate) fn offer(&mut self, job: &(dyn Fn(usize) + Sync)) {
+    pub(crate) fn offer(&mut self, job: &Piece<'_>) {
         if self.workers.is_empty() {
-            return job(0);
+            job(0);
+            return;
         }
         // SAFETY: only the lifetime changes: `withdrawn` below closes the gate and waits for all
         // workers that passed it before this function returns or unwinds.
-        let lasting = unsafe {
-            std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(job)
-        };
+        let lasting = unsafe { std::mem::transmute::<&Piece<'_>, &'static Piece<'static>>(job) };
         // SAFETY: the gate is closed and no worker is at work, so nobody reads it.
         unsafe { *self.shared.job.0.get() = Some(std::ptr::from_ref(lasting)) };
         self.open_gate();
-        let withdrawn = Withdrawn(&self.shared);
-        job(0);
+        let mut withdrawn = Withdrawn {
+            shared: &self.shared,
+            ahead: Ahead::default(),
+        };
+        withdrawn.ahead = job(0);
         drop(withdrawn);
         assert!(
             !self.shared.panicked.swap(false, Ordering::Relaxed),
@@ -136,16 +150,20 @@ impl Pool {
 
 /// Closes the gate when dropped, and waits for the workers that passed it, so that nothing they
 /// borrow goes before them.
-struct Withdrawn<'a>(&'a Shared);
+struct Withdrawn<'a> {
+    shared: &'a Shared,
+    ahead: Ahead,
+}
 
 impl Drop for Withdrawn<'_> {
     fn drop(&mut self) {
-        let gate = &self.0.gate.0;
+        let gate = &self.shared.gate.0;
         let mut state = gate.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
         while state & (OPEN - 1) != 0 {
             if spins < SPINS {
                 spins += 1;
+                self.ahead.step();
                 std::hint::spin_loop();
             } else {
                 thread::yield_now();
@@ -170,8 +188,9 @@ impl Drop for Pool {
 
 fn work(shared: &Shared, worker: usize) {
     let mut seen = 0;
+    let mut ahead = Ahead::default();
     loop {
-        let state = wait_for_round_after(seen, shared, worker);
+        let state = wait_for_round_after(seen, shared, worker, &mut ahead);
         if shared.ended.load(Ordering::SeqCst) {
             return;
         }
@@ -190,8 +209,9 @@ fn work(shared: &Shared, worker: usize) {
         if let Some(job) = unsafe { *shared.job.0.get() } {
             // SAFETY: as above.
             let job = unsafe { &*job };
-            if catch_unwind(AssertUnwindSafe(|| job(worker + 1))).is_err() {
-                shared.panicked.store(true, Ordering::Relaxed);
+            match catch_unwind(AssertUnwindSafe(|| job(worker + 1))) {
+                Ok(next) => ahead.replace(next),
+                Err(_) => shared.panicked.store(true, Ordering::Relaxed),
             }
         }
         shared.gate.0.fetch_sub(1, Ordering::Release);
@@ -199,7 +219,7 @@ fn work(shared: &Shared, worker: usize) {
 }
 
 /// The gate's state when a round after `seen` is open.
-fn wait_for_round_after(seen: u64, shared: &Shared, worker: usize) -> u64 {
+fn wait_for_round_after(seen: u64, shared: &Shared, worker: usize, ahead: &mut Ahead) -> u64 {
     let open = |order| {
         let state = shared.gate.0.load(order);
         (state & OPEN != 0 && state / ROUND != seen).then_some(state)
@@ -208,6 +228,7 @@ fn wait_for_round_after(seen: u64, shared: &Shared, worker: usize) -> u64 {
         if let Some(state) = open(Ordering::Acquire) {
             return state;
         }
+        ahead.step();
         std::hint::spin_loop();
     }
     let begun = Instant::now();
@@ -270,6 +291,7 @@ mod tests {
                 let counts: Vec<_> = (0..threads).map(|_| AtomicU32::new(0)).collect();
                 pool.offer(&|thread| {
                     counts[thread].fetch_add(1, Ordering::Relaxed);
+                    Ahead::default()
                 });
                 let counts: Vec<_> = counts.iter().map(|c| c.load(Ordering::Relaxed)).collect();
                 assert_eq!(counts[0], 1);
@@ -291,6 +313,7 @@ mod tests {
                 while count.load(Ordering::Relaxed) < 3 && Instant::now() < deadline {
                     thread::yield_now();
                 }
+                Ahead::default()
             });
             assert_eq!(count.load(Ordering::Relaxed), 3);
         }
@@ -310,9 +333,10 @@ mod tests {
                     reached.store(true, Ordering::Relaxed);
                     panic!("on purpose");
                 }
+                Ahead::default()
             });
         }));
         assert!(panicked.is_err());
-        pool.offer(&|_| {});
+        pool.offer(&|_| Ahead::default());
     }
 }

@@ -165,9 +165,6 @@ macro_rules! kernels {
                             for group in groups {
                                 let words = group.words().as_ptr();
                                 match (group.rows(), group.precision) {
-                                    (16, Precision::Eight) => {
-                                        half_tile::<NIBBLE, false, 16>(part, words, out);
-                                    }
                                     (8, Precision::Eight) => {
                                         half_tile::<NIBBLE, false, 8>(part, words, out);
                                     }
@@ -179,9 +176,6 @@ macro_rules! kernels {
                                     }
                                     (_, Precision::Eight) => {
                                         half_tile::<NIBBLE, false, 1>(part, words, out);
-                                    }
-                                    (16, Precision::Fifteen) => {
-                                        half_tile::<NIBBLE, true, 16>(part, words, out);
                                     }
                                     (8, Precision::Fifteen) => {
                                         half_tile::<NIBBLE, true, 8>(part, words, out);

@@ -10,7 +10,7 @@ mod plain;
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use super::{
-    AffineTiles, ContextPage, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen,
+    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen,
     SoftmaxState, ValueRows, elementwise, portable::Portable,
 };
 
@@ -69,6 +69,11 @@ impl Kernels for Avx2 {
         unsafe { quantize(rows, columns, out) }
     }
 
+    fn quantize_panels(&self, panels: &[f32], out: &mut BlocksMut<'_>) {
+        // SAFETY: `detect` found the instructions.
+        unsafe { quantize_panels(panels, out) }
+    }
+
     fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32) {
         // SAFETY: `detect` found the instructions.
         unsafe { rms_norm(row, weight, eps) }
@@ -110,6 +115,11 @@ impl Kernels for Avx2 {
 #[target_feature(enable = "avx2,fma")]
 fn quantize(rows: &[f32], columns: usize, out: &mut QuantizedRows) {
     elementwise::quantize(rows, columns, out);
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn quantize_panels(panels: &[f32], out: &mut BlocksMut<'_>) {
+    elementwise::quantize_panels(panels, out);
 }
 
 #[target_feature(enable = "avx2,fma")]

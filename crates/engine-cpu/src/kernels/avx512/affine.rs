@@ -17,7 +17,7 @@ use crate::kernels::{
 /// else.
 macro_rules! for_each_row {
     ($row:ident in $rows:ident $body:block) => {
-        for_each_row!($row, $rows, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        for_each_row!($row, $rows, $body, 0 1 2 3 4 5 6 7);
     };
     ($row:ident, $rows:ident, $body:block, $($number:literal)*) => {
         $(if $number < $rows {
@@ -126,7 +126,6 @@ unsafe fn some_rows<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool>(
     // SAFETY: as the caller's.
     unsafe {
         match rows {
-            16 => one_tile::<NIBBLE, BLOCK, WIDE, 16>(tile, words, out),
             8 => one_tile::<NIBBLE, BLOCK, WIDE, 8>(tile, words, out),
             4 => one_tile::<NIBBLE, BLOCK, WIDE, 4>(tile, words, out),
             2 => one_tile::<NIBBLE, BLOCK, WIDE, 2>(tile, words, out),
@@ -155,10 +154,16 @@ unsafe fn one_tile<const NIBBLE: bool, const BLOCK: usize, const WIDE: bool, con
     let mut sums = [_mm512_setzero_ps(); T];
     let mut quants = tile.quants;
     let mut words = words;
+    let group_bytes = tile.blocks_per_group * BLOCK * LANES / if NIBBLE { 2 } else { 1 };
+    let scales_ahead = AHEAD / group_bytes * LANES * BYTES[tile.kind as usize];
     for group in 0..tile.groups {
         // SAFETY: there are `groups` times sixteen scales, and biases unless null; each block has
         // `BLOCK` columns of quants, and words of the rows.
         unsafe {
+            // Two streams more, of which the processor foresees less than of one long one.
+            let ahead = group * LANES * BYTES[tile.kind as usize] + scales_ahead;
+            _mm_prefetch::<_MM_HINT_T0>(tile.scales.wrapping_add(ahead).cast());
+            _mm_prefetch::<_MM_HINT_T0>(tile.biases.wrapping_add(ahead).cast());
             let scale = stored(tile.kind, tile.scales, group * LANES);
             let bias = if tile.biases.is_null() {
                 _mm512_mul_ps(scale, minus_zero)

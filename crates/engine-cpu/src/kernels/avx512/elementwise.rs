@@ -1,17 +1,17 @@
 //! What is done number by number.
 
 use std::arch::x86_64::{
-    __m512, _mm_storeu_si128, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_cvtepi32_epi8,
-    _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_fpclass_ps_mask,
-    _mm512_loadu_ps, _mm512_mask_mov_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_epi32, _mm512_reduce_add_ps,
-    _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srai_epi32,
+    __m512, __m512i, _mm_storeu_si128, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_cvtepi32_epi8, _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
+    _mm512_fpclass_ps_mask, _mm512_loadu_ps, _mm512_mask_mov_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_epi32,
+    _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_srai_epi32,
     _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
 use crate::kernels::{
-    LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState, elementwise::SMALLEST,
+    BlocksMut, LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState, elementwise::SMALLEST,
 };
 
 /// Quiet and signalling NaN, and both infinities.
@@ -20,56 +20,82 @@ const NOT_FINITE: i32 = 0x01 | 0x80 | 0x08 | 0x10;
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) fn quantize(rows: &[f32], columns: usize, out: &mut QuantizedRows) {
     out.resize(rows.len() / columns, columns);
-    let size = out.block.len();
+    let size = out.block.len() / LANES;
+    let mut out = out.blocks_mut();
     for (row, numbers) in rows.chunks_exact(columns).enumerate() {
-        for (block, numbers) in numbers.chunks_exact(size).enumerate() {
-            quantize_block(numbers, row, block, out);
+        let (lanes, _) = numbers.as_chunks::<LANES>();
+        for (block, lanes) in lanes.chunks_exact(size).enumerate() {
+            quantize_block([lanes.first(), lanes.get(1)], row, block, &mut out);
         }
     }
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) fn quantize_panels(panels: &[f32], out: &mut BlocksMut<'_>) {
+    let (rows, size) = (out.form.rows, out.form.block.len() / LANES);
+    let (panels, _) = panels.as_chunks::<LANES>();
+    for (block, panels) in panels.chunks_exact(rows * size).enumerate() {
+        for row in 0..rows {
+            quantize_block([panels.get(row), panels.get(rows + row)], row, block, out);
+        }
+    }
+}
+
+/// Rounds a block: sixteen or thirty-two numbers.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn quantize_block(numbers: &[f32], row: usize, block: usize, out: &mut QuantizedRows) {
-    let (lanes, _) = numbers.as_chunks::<LANES>();
+fn quantize_block(
+    lanes: [Option<&[f32; LANES]>; 2],
+    row: usize,
+    block: usize,
+    out: &mut BlocksMut<'_>,
+) {
     let mut registers = [_mm512_setzero_ps(); 2];
-    let mut largest = _mm512_setzero_ps();
     let mut not_finite = 0;
     for (register, lane) in registers.iter_mut().zip(lanes) {
-        // SAFETY: there are sixteen numbers.
-        *register = unsafe { _mm512_loadu_ps(lane.as_ptr()) };
-        largest = _mm512_max_ps(_mm512_abs_ps(*register), largest);
-        not_finite |= _mm512_fpclass_ps_mask::<NOT_FINITE>(*register);
-    }
-    let most = _mm512_reduce_max_ps(largest);
-    let top = out.precision.largest();
-    let inverse = if most > SMALLEST { top / most } else { 0.0 };
-    let mut all = [0i8; 4 * LANES];
-    let (values, lower) = all.split_at_mut(numbers.len());
-    let mut total = _mm512_setzero_si512();
-    let (value_lanes, _) = values.as_chunks_mut::<LANES>();
-    let (lower_lanes, _) = lower.as_chunks_mut::<LANES>();
-    for ((register, values), lower) in registers.iter().zip(value_lanes).zip(lower_lanes) {
-        let rounded = _mm512_cvtps_epi32(_mm512_mul_ps(*register, _mm512_set1_ps(inverse)));
-        total = _mm512_add_epi32(total, rounded);
-        let mut bytes = rounded;
-        if out.precision == Precision::Fifteen {
-            let half = _mm512_set1_epi32(64);
-            bytes = _mm512_srai_epi32::<7>(_mm512_add_epi32(rounded, half));
-            let rest = _mm512_sub_epi32(rounded, _mm512_slli_epi32::<7>(bytes));
-            // SAFETY: there is room for sixteen bytes.
-            unsafe { _mm_storeu_si128(lower.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(rest)) };
+        if let Some(lane) = lane {
+            // SAFETY: there are sixteen numbers.
+            *register = unsafe { _mm512_loadu_ps(lane.as_ptr()) };
+            not_finite |= _mm512_fpclass_ps_mask::<NOT_FINITE>(*register);
         }
-        // SAFETY: there is room for sixteen bytes.
-        unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(bytes)) };
+    }
+    let largest = _mm512_max_ps(_mm512_abs_ps(registers[1]), _mm512_abs_ps(registers[0]));
+    let most = _mm512_reduce_max_ps(largest);
+    let precision = out.form.precision;
+    let top = precision.largest();
+    let inverse = if most > SMALLEST { top / most } else { 0.0 };
+    let rounded = registers
+        .map(|register| _mm512_cvtps_epi32(_mm512_mul_ps(register, _mm512_set1_ps(inverse))));
+    let (words, to_scale, to_sum) = out.block(row, block);
+    let (pieces, _) = words.as_chunks_mut::<4>();
+    if precision == Precision::Fifteen {
+        let half = _mm512_set1_epi32(64);
+        let upper = rounded.map(|all| _mm512_srai_epi32::<7>(_mm512_add_epi32(all, half)));
+        let (uppers, lowers) = pieces.split_at_mut(pieces.len() / 2);
+        write_bytes(upper, uppers);
+        let lower = [0, 1].map(|i| _mm512_sub_epi32(rounded[i], _mm512_slli_epi32::<7>(upper[i])));
+        write_bytes(lower, lowers);
+    } else {
+        write_bytes(rounded, pieces);
     }
     let scale = match (not_finite, most > SMALLEST) {
         (0, true) => most / top,
         (0, false) => 0.0,
         _ => f32::NAN,
     };
-    let total = _mm512_reduce_add_epi32(total) as f32;
-    out.set(row, block, &all, scale, scale * total);
+    let total = _mm512_reduce_add_epi32(_mm512_add_epi32(rounded[0], rounded[1])) as f32;
+    *to_scale = scale.to_bits();
+    *to_sum = (scale * total).to_bits();
+}
+
+/// Writes the low bytes of numbers, sixteen to a piece.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn write_bytes(numbers: [__m512i; 2], pieces: &mut [[u32; 4]]) {
+    for (numbers, piece) in numbers.into_iter().zip(pieces) {
+        // SAFETY: there is room for sixteen bytes.
+        unsafe { _mm_storeu_si128(piece.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(numbers)) };
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]

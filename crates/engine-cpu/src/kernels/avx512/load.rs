@@ -12,7 +12,7 @@ pub(super) const I8: u8 = 3;
 
 /// How far ahead of their use weights are asked for, in bytes: they come from memory, in longer
 /// streams than the processor foresees by itself.
-pub(super) const AHEAD: usize = 4096;
+pub(super) const AHEAD: usize = 8192;
 
 /// Bytes of a number of each kind.
 pub(super) const BYTES: [usize; 4] = [2, 2, 4, 1];

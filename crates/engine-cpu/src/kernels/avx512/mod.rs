@@ -11,7 +11,7 @@ mod plain;
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use super::{
-    AffineTiles, ContextPage, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen,
+    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen,
     SoftmaxState, ValueRows, elementwise as shared, portable::Portable,
 };
 
@@ -56,6 +56,11 @@ impl Kernels for Avx512 {
     fn quantize(&self, rows: &[f32], columns: usize, out: &mut QuantizedRows) {
         // SAFETY: `detect` found the instructions.
         unsafe { elementwise::quantize(rows, columns, out) }
+    }
+
+    fn quantize_panels(&self, panels: &[f32], out: &mut BlocksMut<'_>) {
+        // SAFETY: `detect` found the instructions.
+        unsafe { elementwise::quantize_panels(panels, out) }
     }
 
     fn rms_norm(&self, row: &mut [f32], weight: &[f32], eps: f32) {
