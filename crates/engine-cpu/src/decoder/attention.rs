@@ -90,7 +90,10 @@ impl Attention {
             let start = part.rows.position;
             let mut done = 0;
             let pages = part.sequence.layers.get_mut(of.layer);
-            for page in pages.into_iter().flatten().skip(start / PAGE) {
+            for page in pages
+                .into_iter()
+                .flat_map(|pages| pages.from_mut(start / PAGE))
+            {
                 let place = (start + done) % PAGE;
                 let rows = (PAGE - place).min(count - done);
                 // Nobody else holds it: see `Sequence::reserve`.
@@ -239,18 +242,16 @@ impl Attention {
             (start, end)
         };
         let (start, end) = (seen(0).0, seen(count - 1).1);
-        let pages = part
-            .sequence
-            .layers
-            .get(of.layer)
-            .map_or(&[][..], |pages| &pages[..]);
+        let layer = part.sequence.layers.get(of.layer);
+        let (given_up, pages) =
+            layer.map_or((0, &[][..]), |layer| (layer.given_up(), layer.held()));
         for (number, page) in pages
             .iter()
             .enumerate()
-            .take(end.div_ceil(PAGE))
-            .skip(start / PAGE)
+            .take(end.div_ceil(PAGE) - given_up)
+            .skip(start / PAGE - given_up)
         {
-            let begin = number * PAGE;
+            let begin = (given_up + number) * PAGE;
             let within = |position: usize| position.saturating_sub(begin).min(PAGE);
             let values = page.values(kv_head, within(end));
             of.kernels.prefetch(&values.page);

@@ -1,9 +1,10 @@
 //! Attention through a sliding window.
 
-use engine_core::TokenId;
+use engine_core::{Error, KvType, Logits, LogitsWanted, Model, Progress, Run, SequenceId, TokenId};
+use engine_cpu::CpuModel;
 use serde_json::{Value, json};
 
-use super::tiny::{Tiny, llama_config, load, rows_of};
+use super::tiny::{Tiny, llama_config, load, rows_of, with_threads};
 
 const WINDOW: usize = 5;
 /// Tokens that differ from prompt to prompt, then those that stay.
@@ -74,4 +75,136 @@ fn layers_before_max_window_layers_see_everything() {
     let config = config("qwen2", 1, &with_first);
     let apart = [1, 2].map(|seed| logits(&config, &prompt(seed, 100)));
     assert_ne!(apart[0], apart[1]);
+}
+
+/// Bytes of a page of one layer: keys and values, 64 positions, 2 heads of 16 halves.
+const PAGE_BYTES: u64 = 2 * 64 * 2 * 16 * 2;
+/// Tokens of a long sequence.
+const LONG: usize = 2000;
+
+/// A layer with a window and one that sees everything.
+fn half_windowed(window: usize, context: usize) -> CpuModel {
+    load_half_windowed(window, context, KvType::Auto)
+}
+
+fn load_half_windowed(window: usize, context: usize, kv_type: KvType) -> CpuModel {
+    let mut config = config("llama", 2, &json!({ "sliding_window": window }));
+    config["layer_types"] = json!(["sliding_attention", "full_attention"]);
+    config["max_position_embeddings"] = (2 * LONG).into();
+    let folder = Tiny::new(&config, safetensors::Dtype::F32).write();
+    let mut request = with_threads(folder.path(), 2);
+    request.options.context_length = Some(context as u32);
+    request.options.kv_type = kv_type;
+    CpuModel::load(&request, &Progress::silent()).unwrap()
+}
+
+fn append(model: &mut CpuModel, sequence: SequenceId, tokens: &[TokenId]) -> Vec<f32> {
+    let run = Run {
+        sequence,
+        tokens,
+        logits: LogitsWanted::Last,
+    };
+    let mut logits = Logits::new();
+    model.forward(&[run], &mut logits).unwrap();
+    logits.last(0).unwrap().to_vec()
+}
+
+fn long_prompt() -> Vec<TokenId> {
+    (0..LONG as u32).map(|index| index * 31 % 250).collect()
+}
+
+#[test]
+fn pages_before_the_window_are_given_up() {
+    let window = 100;
+    let mut model = half_windowed(window, 2 * LONG);
+    let sequence = model.open().unwrap();
+    // The window, pages cut at both ends, and one to cut back by.
+    let most = (window as u64).div_ceil(64) + 3;
+    let mut len = 0;
+    for piece in long_prompt().chunks(150) {
+        append(&mut model, sequence, piece);
+        len += piece.len() as u64;
+        let seen_all = len.div_ceil(64);
+        let windowed = model.memory().kv_bytes / PAGE_BYTES - seen_all;
+        assert!(windowed <= most.min(seen_all), "{windowed} pages of {len}");
+    }
+    let state = model.export(sequence).unwrap();
+    let pages = |layer: usize| {
+        let name = format!("layers.{layer}.keys");
+        let keys = state.tensors.iter().find(|tensor| tensor.name == name);
+        keys.unwrap().shape[0]
+    };
+    assert!(pages(0) as u64 <= most && pages(1) == LONG.div_ceil(64));
+}
+
+/// A single run holds all of itself, and so hides what lies before the windows by a mask alone.
+#[test]
+fn what_is_given_up_changes_no_bit_of_the_logits() {
+    let prompt = long_prompt();
+    for kv_type in [KvType::F16, KvType::Q8] {
+        for window in [1, 63, 64, 65, 200] {
+            let mut model = load_half_windowed(window, 2 * LONG, kv_type);
+            let whole = rows_of(&mut model, &prompt);
+            for piece in [96, 130] {
+                let sequence = model.open().unwrap();
+                let mut len = 0;
+                for tokens in prompt[..LONG - 100].chunks(piece) {
+                    let row = append(&mut model, sequence, tokens);
+                    len += tokens.len();
+                    assert_eq!(row, whole[len - 1], "{window} {kv_type:?}, {len} in pieces");
+                }
+                for token in &prompt[len..] {
+                    let row = append(&mut model, sequence, &[*token]);
+                    len += 1;
+                    assert_eq!(
+                        row,
+                        whole[len - 1],
+                        "{window} {kv_type:?}, {len} one by one"
+                    );
+                }
+                model.close(sequence).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_can_always_be_cut_by_a_page_and_no_further_than_its_window() {
+    let mut model = half_windowed(100, 2 * LONG);
+    assert!(!model.can_truncate());
+    let sequence = model.open().unwrap();
+    let prompt = long_prompt();
+    append(&mut model, sequence, &prompt[..160]);
+    assert_eq!(model.earliest_cut(sequence).unwrap(), 0);
+    for end in [300, 364, 500, LONG] {
+        let len = model.sequence_len(sequence).unwrap();
+        append(&mut model, sequence, &prompt[len..end]);
+        let earliest = model.earliest_cut(sequence).unwrap();
+        assert!(
+            (end - 128..=end - 64).contains(&earliest),
+            "{earliest} of {end}"
+        );
+        let error = model.truncate(sequence, earliest - 1).unwrap_err();
+        assert!(
+            matches!(&error, Error::CutTooFar { earliest: e, .. } if *e == earliest),
+            "{error}"
+        );
+        model.truncate(sequence, earliest).unwrap();
+        assert_eq!(model.earliest_cut(sequence).unwrap(), earliest);
+    }
+}
+
+#[test]
+fn a_window_that_no_sequence_outgrows_gives_up_nothing() {
+    for (context, cuts) in [(100, true), (226, true), (227, false)] {
+        let mut model = half_windowed(100, context);
+        assert_eq!(model.can_truncate(), cuts, "{context}");
+        let sequence = model.open().unwrap();
+        append(&mut model, sequence, &long_prompt()[..context]);
+        assert_eq!(
+            model.earliest_cut(sequence).unwrap() == 0,
+            cuts,
+            "{context}"
+        );
+    }
 }
