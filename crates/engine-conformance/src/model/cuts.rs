@@ -12,9 +12,6 @@ pub(super) const CASES: &[Case<Subject>] = cases![
     a_cut_that_is_not_claimed_is_refused,
 ];
 
-/// Tokens that one run appends to a long sequence.
-const PIECE: usize = 50;
-
 /// Pieces, then token by token, then a fork of it in one run again: each appends otherwise to
 /// what is left of the sequence.
 fn a_long_sequence_in_pieces_gives_what_one_run_gives(subject: &mut Subject) -> CaseResult {
@@ -25,10 +22,7 @@ fn a_long_sequence_in_pieces_gives_what_one_run_gives(subject: &mut Subject) -> 
     subject.close(whole)?;
     let expected = expected.get(most.len()..).unwrap_or_default();
 
-    let sequence = subject.open()?;
-    for piece in most.chunks(PIECE) {
-        subject.append(sequence, piece, LogitsWanted::None)?;
-    }
+    let sequence = subject.opened_in_pieces(most)?;
     let copy = subject.fork(sequence)?;
     for (token, expected) in last.iter().zip(expected) {
         let row = subject.append_last(sequence, &[*token])?;
@@ -45,7 +39,7 @@ fn a_long_sequence_in_pieces_gives_what_one_run_gives(subject: &mut Subject) -> 
 
 fn an_import_of_a_long_sequence_continues_as_the_exported_one(subject: &mut Subject) -> CaseResult {
     let mut tokens = subject.many_tokens();
-    let original = subject.opened_with(&tokens)?;
+    let original = subject.opened_in_pieces(&tokens)?;
     let state = match subject.model.export(original) {
         Err(Error::Unsupported {
             field: Field::PromptCache,
@@ -71,7 +65,7 @@ fn an_import_of_a_long_sequence_continues_as_the_exported_one(subject: &mut Subj
 
 fn a_long_sequence_can_be_cut_as_far_as_it_says(subject: &mut Subject) -> CaseResult {
     let tokens = subject.many_tokens();
-    let original = subject.opened_with(&tokens)?;
+    let original = subject.opened_in_pieces(&tokens)?;
     let earliest = subject.earliest_cut(original)?;
     ensure!(
         earliest <= tokens.len(),
@@ -106,7 +100,7 @@ fn a_long_sequence_can_be_cut_as_far_as_it_says(subject: &mut Subject) -> CaseRe
 
 fn a_cut_that_is_not_claimed_is_refused(subject: &mut Subject) -> CaseResult {
     let mut tokens = subject.many_tokens();
-    let sequence = subject.opened_with(&tokens)?;
+    let sequence = subject.opened_in_pieces(&tokens)?;
     let earliest = subject.earliest_cut(sequence)?;
     if earliest <= 1 {
         subject.close(sequence)?;

@@ -12,6 +12,8 @@ use crate::{
 const SMALLEST_CONTEXT: usize = 32;
 /// The context that long sequences are made for, at most.
 const MANY_TOKENS: usize = 512;
+/// Tokens that one run appends to a long sequence.
+const PIECE: usize = 50;
 /// What can be appended to a long sequence.
 pub(super) const FEW_TOKENS: usize = 8;
 
@@ -103,6 +105,15 @@ impl Subject {
     pub(super) fn opened_with(&mut self, tokens: &[TokenId]) -> CaseResult<SequenceId> {
         let sequence = self.open()?;
         self.append(sequence, tokens, LogitsWanted::None)?;
+        Ok(sequence)
+    }
+
+    /// Opens a sequence that holds `tokens`, appended in pieces.
+    pub(super) fn opened_in_pieces(&mut self, tokens: &[TokenId]) -> CaseResult<SequenceId> {
+        let sequence = self.open()?;
+        for piece in tokens.chunks(PIECE) {
+            self.append(sequence, piece, LogitsWanted::None)?;
+        }
         Ok(sequence)
     }
 
