@@ -208,3 +208,38 @@ fn a_window_that_no_sequence_outgrows_gives_up_nothing() {
         );
     }
 }
+
+/// What mlx-lm computes with its `RotatingKVCache`: the goldens of `engine-mlx`.
+#[test]
+fn windows_give_the_logits_of_mlx_lms_rotating_caches() {
+    let goldens: Vec<Value> = serde_json::from_str(include_str!(
+        "../../../engine-mlx/tests/fixtures/cache_goldens.json"
+    ))
+    .unwrap();
+    let mut compared = 0;
+    for golden in &goldens {
+        let name = golden["name"].as_str().unwrap();
+        if !name.starts_with("rotating") {
+            continue;
+        }
+        let prompt: Vec<TokenId> = serde_json::from_value(golden["prompt"].clone()).unwrap();
+        let rows: Vec<Vec<f32>> = serde_json::from_value(golden["last_logits"].clone()).unwrap();
+        let folder = Tiny::new(&golden["config"], safetensors::Dtype::F32).write();
+        let mut model = load(folder.path());
+        let (most, last) = prompt.split_at(prompt.len() - rows.len());
+        let sequence = model.open().unwrap();
+        for tokens in most.chunks(90) {
+            append(&mut model, sequence, tokens);
+        }
+        for (token, expected) in last.iter().zip(&rows) {
+            let row = append(&mut model, sequence, &[*token]);
+            let largest = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
+            let differences = row.iter().zip(expected).map(|(a, b)| (a - b).abs());
+            let apart = differences.fold(0f32, f32::max) / largest;
+            // Keys and values are halves.
+            assert!(apart < 2e-3, "{name}: {apart} apart");
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 2);
+}

@@ -250,3 +250,42 @@ fn a_type_that_the_cache_cannot_have_is_refused() {
         "{error}"
     );
 }
+
+/// What mlx-lm computes with its `RotatingKVCache` and its `QuantizedKVCache`, in pieces and then
+/// token by token: `fixtures/cache_goldens.json`.
+#[test]
+fn caches_give_the_logits_of_mlx_lms() {
+    let _process = beside_others();
+    let goldens: Vec<Value> =
+        serde_json::from_str(include_str!("../../fixtures/cache_goldens.json")).unwrap();
+    assert_eq!(goldens.len(), 3);
+    for golden in goldens {
+        let name = golden["name"].as_str().unwrap();
+        let prompt: Vec<TokenId> = serde_json::from_value(golden["prompt"].clone()).unwrap();
+        let rows: Vec<Vec<f32>> = serde_json::from_value(golden["last_logits"].clone()).unwrap();
+        let eight_bits = name == "eight_bits";
+        let folder = Tiny::new(&golden["config"], safetensors::Dtype::F32).write();
+        let mut request = on_cpu(folder.path());
+        if eight_bits {
+            request.options.kv_type = KvType::Q8;
+        }
+        let mut model = MlxModel::load(&request, &Progress::silent()).unwrap();
+        for piece in [130, 1000] {
+            let (most, last) = prompt.split_at(prompt.len() - rows.len());
+            let sequence = model.open().unwrap();
+            for tokens in most.chunks(piece) {
+                append(&mut model, sequence, tokens);
+            }
+            for (token, expected) in last.iter().zip(&rows) {
+                let apart = apart(&append(&mut model, sequence, &[*token]), expected);
+                // Another order of additions can round a stored number to its neighbour.
+                let allowed = if eight_bits { 1e-3 } else { 1e-5 };
+                assert!(
+                    apart < allowed,
+                    "{name} in pieces of {piece}: {apart} apart"
+                );
+            }
+            model.close(sequence).unwrap();
+        }
+    }
+}
