@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 
 use engine_core::TokenId;
 
+use super::exponentials::{Span, Sums};
+
 /// Covers the rounding of 32-bit exponentials in bounds.
 const BOUND_MARGIN: f64 = 1.01;
 
@@ -37,13 +39,19 @@ pub(super) struct Candidates {
     pub(super) cut: f32,
     /// What was subtracted from logits to make the largest score 0.
     pub(super) shift: f32,
+    /// Sums over the tokens in play that are not listed.
+    pub(super) rest: Sums,
 }
 
-/// How much weight lies in the list, and at most beyond it.
+/// The weight of all tokens in play.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mass {
+    /// Of those in the list.
     pub(super) listed: f64,
-    pub(super) beyond: f64,
+    /// Of all, at least.
+    pub(super) low: f64,
+    /// Of all, at most.
+    pub(super) high: f64,
 }
 
 impl Candidates {
@@ -52,6 +60,12 @@ impl Candidates {
         self.unlisted = 0;
         self.cut = f32::NEG_INFINITY;
         self.shift = 0.0;
+        self.rest = Sums::default();
+    }
+
+    /// Whether tokens are in play that are not listed.
+    pub(super) fn is_open(&self) -> bool {
+        self.unlisted > 0
     }
 
     pub(super) fn copy_from(&mut self, other: &Self) {
@@ -60,22 +74,28 @@ impl Candidates {
         self.unlisted = other.unlisted;
         self.cut = other.cut;
         self.shift = other.shift;
+        self.rest = other.rest;
     }
 
     pub(super) fn mass(&self) -> Mass {
-        let listed = self.list.iter().map(|candidate| candidate.weight).sum();
-        let beyond = if self.unlisted == 0 {
-            0.0
-        } else {
-            self.unlisted as f64 * f64::from(self.cut.exp()) * BOUND_MARGIN
-        };
-        Mass { listed, beyond }
+        let listed: f64 = self.list.iter().map(|candidate| candidate.weight).sum();
+        Mass {
+            listed,
+            low: listed + self.rest.weight.low,
+            high: listed + self.rest.weight.high,
+        }
+    }
+
+    /// Says that nothing but the list is in play.
+    pub(super) fn close(&mut self) {
+        self.unlisted = 0;
+        self.rest = Sums::default();
     }
 
     /// Keeps the first candidates alone.
     pub(super) fn keep_first(&mut self, count: usize) {
         self.list.truncate(count);
-        self.unlisted = 0;
+        self.close();
     }
 
     /// Gives candidates other scores, and weights that fit them; all tokens in play must be listed.
@@ -95,6 +115,7 @@ impl Candidates {
         }
         self.cut -= top;
         self.shift += top;
+        self.bound_rest();
     }
 
     /// Divides all scores.
@@ -104,24 +125,41 @@ impl Candidates {
         }
         self.cut /= temperature;
         self.shift /= temperature;
+        self.bound_rest();
+    }
+
+    /// Forgets what is known of the rest but for its number and the cut.
+    pub(super) fn bound_rest(&mut self) {
+        if self.is_open() {
+            let highest = f64::from(self.cut);
+            self.rest = Sums {
+                weight: Span {
+                    low: 0.0,
+                    high: self.unlisted as f64 * highest.exp() * BOUND_MARGIN,
+                },
+                score: Span {
+                    low: f64::NEG_INFINITY,
+                    high: 0.0,
+                },
+            };
+        }
     }
 
     /// The token in whose share of the weight `draw`, in [0, 1), falls; `None` if that depends on
     /// what is not listed.
     pub(super) fn pick(&self, draw: f64) -> Option<Candidate> {
         let mass = self.mass();
-        let target = draw * mass.listed;
-        let highest = draw * (mass.listed + mass.beyond);
+        let (lowest, highest) = (draw * mass.low, draw * mass.high);
         let mut sum = 0.0;
         for candidate in &self.list {
             sum += candidate.weight;
-            if sum > target {
-                return (mass.beyond == 0.0 || sum > highest).then_some(*candidate);
+            if sum > lowest {
+                return (!self.is_open() || sum > highest).then_some(*candidate);
             }
         }
         // The product above may round up to the sum.
         let last = self.list.iter().rfind(|candidate| candidate.weight > 0.0)?;
-        (mass.beyond == 0.0).then_some(*last)
+        (!self.is_open()).then_some(*last)
     }
 
     /// Every token that could be chosen, with its probability, in ascending order.

@@ -1,18 +1,20 @@
 //! The samplers that cut the distribution. Each returns `None`, and leaves the candidates in any
 //! state, if what it keeps depends on tokens that are not listed.
 
+use std::cmp::Ordering;
+
 use engine_core::TokenId;
 
-use super::candidates::{Candidate, Candidates, Mass, likeliest_first};
+use super::candidates::{Candidate, Candidates, likeliest_first};
 
-/// Tokens sorted first when looking for the nucleus.
-const NUCLEUS_GUESS: usize = 64;
+/// So many are sorted rather than parted further.
+const SORTED: usize = 64;
 
 /// Keeps the `k` likeliest.
 pub(super) fn top_k(candidates: &mut Candidates, k: usize) -> Option<()> {
     if k < candidates.list.len() {
         candidates.list.select_nth_unstable_by(k, likeliest_first);
-    } else if candidates.unlisted > 0 && k > candidates.list.len() {
+    } else if candidates.is_open() && k > candidates.list.len() {
         return None;
     }
     candidates.keep_first(k);
@@ -21,45 +23,68 @@ pub(super) fn top_k(candidates: &mut Candidates, k: usize) -> Option<()> {
 
 /// Keeps those at least this share as likely as the likeliest.
 pub(super) fn min_p(candidates: &mut Candidates, share: f64) -> Option<()> {
-    if candidates.unlisted > 0 && f64::from(candidates.cut.exp()) >= share {
+    if candidates.is_open() && f64::from(candidates.cut.exp()) >= share {
         return None;
     }
     candidates
         .list
         .retain(|candidate| candidate.weight >= share);
-    candidates.unlisted = 0;
+    candidates.close();
     Some(())
 }
 
 /// Keeps the likeliest that add up to `share`: the nucleus (Holtzman et al., 2019).
 pub(super) fn top_p(candidates: &mut Candidates, share: f64) -> Option<()> {
-    let Mass { listed, beyond } = candidates.mass();
-    let target = share * listed;
-    let highest = share * (listed + beyond);
-    let list = &mut candidates.list;
-    let (mut sum, mut sorted) = (0.0, 0);
-    while sorted < list.len() {
-        let end = (sorted * 4).max(NUCLEUS_GUESS).min(list.len());
-        let rest = &mut list[sorted..];
-        if end - sorted < rest.len() {
-            rest.select_nth_unstable_by(end - sorted, likeliest_first);
+    let mass = candidates.mass();
+    let weight = |candidate: &Candidate| candidate.weight;
+    let is_open = candidates.is_open();
+    let nucleus = part(
+        &mut candidates.list,
+        likeliest_first,
+        weight,
+        share * mass.low,
+    );
+    match nucleus {
+        Some((_, sum)) if is_open && sum < share * mass.high => None,
+        Some((count, _)) => {
+            candidates.keep_first(count);
+            Some(())
         }
-        let next = &mut rest[..end - sorted];
-        next.sort_unstable_by(likeliest_first);
-        for (index, candidate) in next.iter().enumerate() {
-            sum += candidate.weight;
-            if sum >= target {
-                if beyond > 0.0 && sum < highest {
-                    return None;
-                }
-                candidates.keep_first(sorted + index + 1);
-                return Some(());
-            }
-        }
-        sorted = end;
+        // Sums in another order may round below the target.
+        None => (!is_open).then_some(()),
     }
-    // Sums in another order may round below the target.
-    (beyond == 0.0).then_some(())
+}
+
+/// Brings to the front the first items in an order whose weights add up to `target`; returns their
+/// number and sum, or `None` if all weigh less. Nothing is sorted but the last few: halves are parted
+/// until the border is among them.
+fn part<T>(
+    items: &mut [T],
+    order: impl Fn(&T, &T) -> Ordering,
+    weight: impl Fn(&T) -> f64,
+    target: f64,
+) -> Option<(usize, f64)> {
+    let (mut start, mut end, mut sum) = (0, items.len(), 0.0);
+    while end - start > SORTED {
+        let middle = start + (end - start) / 2;
+        items[start..end].select_nth_unstable_by(middle - start, &order);
+        let half: f64 = items[start..middle].iter().map(&weight).sum();
+        if sum + half >= target {
+            end = middle;
+        } else {
+            sum += half;
+            start = middle;
+        }
+    }
+    items[start..end].sort_unstable_by(&order);
+    // What lies beyond `end` matters only if rounding leaves the sum below the target before it.
+    for (index, item) in items.iter().enumerate().skip(start) {
+        sum += weight(item);
+        if sum >= target {
+            return Some((index + 1, sum));
+        }
+    }
+    None
 }
 
 /// Keeps the tokens whose surprise is nearest to the entropy and that add up to `share`: locally
@@ -69,79 +94,61 @@ pub(super) fn typical_p(
     by_distance: &mut Vec<(f64, u32)>,
     share: f64,
 ) -> Option<()> {
-    let Mass { listed, beyond } = candidates.mass();
-    candidates.list.sort_unstable_by(likeliest_first);
+    let mass = candidates.mass();
     // Surprise less entropy is the expected score less the score.
-    let expected = |extra: f64, extra_mass: f64| {
-        let scores = candidates.list.iter();
-        let sum: f64 = scores
-            // A weight of 0 may have a score of negative infinity.
-            .filter(|candidate| candidate.weight > 0.0)
-            .map(|candidate| candidate.weight * f64::from(candidate.score))
-            .sum();
-        (sum + extra) / (listed + extra_mass)
-    };
-    let center = expected(0.0, 0.0);
-    let cut = f64::from(candidates.cut);
-    // How far the center may lie lower: x exp(x) falls below -1.
-    let slack = if beyond == 0.0 {
-        0.0
-    } else if cut > -1.0 {
+    let scores = candidates.list.iter();
+    let listed: f64 = scores
+        // A weight of 0 may have a score of negative infinity.
+        .filter(|candidate| candidate.weight > 0.0)
+        .map(|candidate| candidate.weight * f64::from(candidate.score))
+        .sum();
+    let lowest = (listed + candidates.rest.score.low) / mass.low;
+    let highest = (listed + candidates.rest.score.high) / mass.high;
+    let center = f64::midpoint(lowest, highest);
+    // How much nearer or further any token may be.
+    let slack = highest - lowest;
+    if candidates.is_open() && !slack.is_finite() {
         return None;
-    } else {
-        (center - expected(beyond * cut, beyond)) * 2.0
-    };
+    }
+    let list = &candidates.list;
     by_distance.clear();
     by_distance.extend(
-        candidates
-            .list
-            .iter()
+        list.iter()
             .enumerate()
             .map(|(index, candidate)| ((f64::from(candidate.score) - center).abs(), index as u32)),
     );
-    by_distance.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let weight = |index: u32| candidates.list[index as usize].weight;
-    let mut sum = 0.0;
-    let kept = by_distance.iter().position(|(_, index)| {
-        sum += weight(*index);
-        sum >= share * listed
-    });
-    let kept = kept.map_or(by_distance.len(), |index| index + 1);
-    if beyond > 0.0 {
-        let (last, _) = by_distance[kept - 1];
-        let next = by_distance.get(kept).map_or(f64::INFINITY, |next| next.0);
-        // Any of the last ones could be the last under another center.
-        let heaviest = by_distance[..kept]
+    let nearest_first = |a: &(f64, u32), b: &(f64, u32)| {
+        let likelier = || likeliest_first(&list[a.1 as usize], &list[b.1 as usize]);
+        a.0.total_cmp(&b.0).then_with(likelier)
+    };
+    let weight = |(_, index): &(f64, u32)| list[*index as usize].weight;
+    let typical = part(by_distance, nearest_first, weight, share * mass.low);
+    if typical.is_none() && candidates.is_open() {
+        return None;
+    }
+    let (count, sum) = typical.unwrap_or((list.len(), mass.listed));
+    let (kept, others) = by_distance.split_at_mut(count);
+    if candidates.is_open() {
+        let furthest = kept.iter().fold(0.0, |furthest, one| one.0.max(furthest));
+        let next = others
             .iter()
-            .rev()
-            .take_while(|(distance, _)| *distance >= last - slack)
-            .map(|(_, index)| weight(*index))
-            .fold(0.0, f64::max);
-        let certain = next - last > slack
-            && (center - cut) - last > slack
-            && sum - heaviest < share * listed
-            && sum >= share * (listed + beyond);
+            .fold(f64::INFINITY, |next, one| one.0.min(next));
+        // Any of the last ones could be the last under another center.
+        let last = kept.iter().filter(|one| one.0 >= furthest - 2.0 * slack);
+        let heaviest = last.map(weight).fold(0.0, f64::max);
+        let certain = next - furthest > 2.0 * slack
+            && (center - f64::from(candidates.cut)) - furthest > 2.0 * slack
+            && sum - heaviest < share * mass.low
+            && sum >= share * mass.high;
         if !certain {
             return None;
         }
     }
-    let mut places = by_distance[..kept].iter().map(|(_, index)| *index);
-    let (first, last) = places.clone().fold((u32::MAX, 0), |(first, last), index| {
-        (first.min(index), last.max(index))
-    });
-    // Sorted by score, those within a distance stand together, but for equal scores at the border.
-    if (last - first) as usize + 1 == kept {
-        candidates.keep_first(last as usize + 1);
-        candidates.list.drain(..first as usize);
-    } else {
-        let copy: Vec<_> = places
-            .by_ref()
-            .map(|index| candidates.list[index as usize])
-            .collect();
-        candidates.list = copy;
-        candidates.list.sort_unstable_by(likeliest_first);
-        candidates.unlisted = 0;
+    kept.sort_unstable_by_key(|(_, index)| *index);
+    for (to, (_, from)) in kept.iter().enumerate() {
+        candidates.list[to] = candidates.list[*from as usize];
     }
+    candidates.keep_first(count);
     candidates.normalize();
     Some(())
 }
@@ -153,9 +160,9 @@ pub(super) fn xtc(
     threshold: f64,
     protected: &[TokenId],
 ) -> Option<()> {
-    let Mass { listed, beyond } = candidates.mass();
-    let (lowest, highest) = (threshold * listed, threshold * (listed + beyond));
-    if beyond > 0.0 && f64::from(candidates.cut.exp()) >= lowest {
+    let mass = candidates.mass();
+    let (lowest, highest) = (threshold * mass.low, threshold * mass.high);
+    if candidates.is_open() && f64::from(candidates.cut.exp()) >= lowest {
         return None;
     }
     let mut above = 0;
@@ -191,30 +198,37 @@ pub(super) fn xtc(
 /// Leaves out tokens whose surprise is above `bound` bits, but for the likeliest; returns the total
 /// weight before.
 pub(super) fn surprise(candidates: &mut Candidates, bound: f64) -> Option<f64> {
-    let Mass { listed, beyond } = candidates.mass();
+    let mass = candidates.mass();
+    let total = f64::midpoint(mass.low, mass.high);
+    let is_open = candidates.is_open();
     let share = (-bound).exp2();
-    let (lowest, highest) = (share * listed, share * (listed + beyond));
+    let (lowest, highest) = (share * mass.low, share * mass.high);
     // The likeliest one's weight is 1.
     if highest > 1.0 {
-        if beyond > 0.0 && lowest <= 1.0 {
+        if is_open && lowest <= 1.0 {
             return None;
         }
         top_k(candidates, 1)?;
-        return Some(listed);
+        return Some(total);
     }
-    let unclear = |weight: f64| weight >= lowest && weight < highest;
-    if beyond > 0.0
-        && (f64::from(candidates.cut.exp()) >= lowest
-            || candidates
-                .list
-                .iter()
-                .any(|candidate| unclear(candidate.weight)))
-    {
-        return None;
+    if is_open {
+        let cut = f64::from(candidates.cut.exp());
+        if cut >= highest {
+            // All that is listed stays, and more or less of the rest.
+            candidates.rest.weight.low = 0.0;
+            candidates.rest.score.low = f64::NEG_INFINITY;
+            candidates.rest.score.high = 0.0;
+            return Some(total);
+        }
+        let unclear =
+            |candidate: &Candidate| candidate.weight >= lowest && candidate.weight < highest;
+        if cut >= lowest || candidates.list.iter().any(unclear) {
+            return None;
+        }
     }
     candidates
         .list
         .retain(|candidate| candidate.weight >= lowest);
-    candidates.unlisted = 0;
-    Some(listed)
+    candidates.close();
+    Some(total)
 }

@@ -1,5 +1,7 @@
 //! Tokens that a constraint allows: one bit each, in words of 32, lowest first.
 
+use super::scan::BLOCK;
+
 /// Tokens in a word.
 const WORD: usize = u32::BITS as usize;
 
@@ -9,20 +11,20 @@ pub(super) fn allows_any(mask: &[u32], first: usize, count: usize) -> bool {
     words.fold(0, |all, word| all | word) != 0
 }
 
-/// Copies the logits of allowed tokens, and rules out those between them. Pairs of words of which no
-/// token is allowed are left as they are in `copy`: their blocks are not looked at.
+/// Copies the logits of allowed tokens, and rules out those between them. Blocks of which no token is
+/// allowed are left as they are in `copy`: they are not looked at.
 pub(super) fn copy_allowed(copy: &mut Vec<f32>, logits: &[f32], mask: &[u32]) {
     copy.resize(logits.len(), f32::NEG_INFINITY);
-    let pairs = copy.chunks_mut(2 * WORD).zip(logits.chunks(2 * WORD));
+    let blocks = copy.chunks_mut(BLOCK).zip(logits.chunks(BLOCK));
     // What lies beyond the mask is not looked at either.
-    for ((to, from), words) in pairs.zip(mask.chunks(2)) {
-        let words = [words[0], words.get(1).copied().unwrap_or(0)];
-        if words == [0, 0] {
+    for ((to, from), words) in blocks.zip(mask.chunks(BLOCK / WORD)) {
+        if words.iter().all(|word| *word == 0) {
             continue;
         }
-        let halves = to.chunks_mut(WORD).zip(from.chunks(WORD));
-        for ((to, from), word) in halves.zip(words) {
-            copy_word(to, from, word);
+        let beyond = std::iter::repeat(&0);
+        let parts = to.chunks_mut(WORD).zip(from.chunks(WORD));
+        for ((to, from), word) in parts.zip(words.iter().chain(beyond)) {
+            copy_word(to, from, *word);
         }
     }
 }

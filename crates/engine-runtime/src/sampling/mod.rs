@@ -8,6 +8,7 @@
 mod candidates;
 mod draws;
 mod dry;
+mod exponentials;
 mod filters;
 mod logprobs;
 mod mask;

@@ -1,22 +1,48 @@
 //! The samplers of a request, applied one after another to the few tokens that matter.
 //!
-//! Without top-k every token has a share, and summing the exponentials of a whole vocabulary takes
-//! ten times as long as looking at it. So tokens are listed in bands, likeliest first. What is not
-//! listed yet has a known upper bound, `tokens * exp(-depth)`. If all samplers and the draw come out
-//! the same with nothing beyond the list as with the bound's worth of it, then the outcome is what
-//! the whole vocabulary gives; if not, the next band is listed. The result is exact.
+//! Without top-k every token has a share, and computing each of them takes far longer than looking at
+//! the logits. So tokens are listed in bands, likeliest first. What is not listed has known bounds:
+//! first from the largest logit of each block, then from a sum over all. If all samplers and the draw
+//! come out the same with the least and with the most that can be beyond the list, then the outcome
+//! is what the whole vocabulary gives; if not, more is found out. The result is exact.
 
 use engine_core::{GenerateParams, SamplerStage, TokenId};
 
 use super::{
     candidates::{Candidate, Candidates},
+    exponentials::{CHUNK, Weighting},
     filters,
     penalizers::Penalizers,
     scan::Scan,
 };
 
-/// Depths of the bands: how far below the likeliest token, in units of the temperature.
-const DEPTHS: [f32; 4] = [18.0, 21.0, 25.0, f32::INFINITY];
+/// How much is found out about the tokens.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    /// How far below the likeliest token others are listed, in units of the temperature.
+    depth: f32,
+    /// Whether the weight of those that are not listed is summed up, where it is bounded otherwise.
+    sums: bool,
+}
+
+/// What is tried, one after another. The last leaves nothing open.
+const EFFORTS: [Effort; 5] = [
+    Effort::new(10.0, false),
+    Effort::new(10.0, true),
+    Effort::new(13.0, true),
+    Effort::new(18.0, true),
+    Effort::new(f32::INFINITY, true),
+];
+
+/// With so many columns that hold a likely token, a distribution is so flat that bounds of the rest
+/// would not do.
+const FLAT: usize = 1024;
+
+impl Effort {
+    const fn new(depth: f32, sums: bool) -> Self {
+        Self { depth, sums }
+    }
+}
 
 /// A sampler with something to do.
 #[derive(Clone, Copy, Debug)]
@@ -55,14 +81,19 @@ pub(super) struct Pipeline {
     stages: Vec<Stage>,
     /// The largest factor between differences of logits and of scores at any stage.
     widest: f32,
-    /// The first of [`DEPTHS`] that is tried.
-    first_depth: usize,
+    /// The first of [`EFFORTS`].
+    first_effort: usize,
+    /// Whether a sampler looks at the mean of scores.
+    needs_scores: bool,
     /// Mirostat's bound on surprise, in bits.
     bound: f64,
     /// Band after band, each in the order of its tokens.
     listed: Candidates,
     /// Those that samplers have left.
     kept: Candidates,
+    /// Whether the weight of the others is summed up, and not only bounded.
+    are_summed: bool,
+    found: Vec<(TokenId, f32)>,
     by_distance: Vec<(f64, u32)>,
 }
 
@@ -96,23 +127,27 @@ impl Pipeline {
         });
         let widest = later.fold(temperature, f32::max);
         let is_penalty = |stage: &Stage| matches!(stage, Stage::Penalties | Stage::Dry);
-        let first_depth = if stages.iter().any(is_penalty) {
+        let first_effort = if stages.iter().any(is_penalty) {
             // A penalty could bring any token to the top.
-            DEPTHS.len() - 1
+            EFFORTS.len() - 1
         } else {
-            // Mirostat takes the list's sum for the whole, and its bound follows from it.
+            // Mirostat's bound follows from the sum of all weights.
             usize::from(params.mirostat.is_some())
         };
+        let needs_scores = |stage: &Stage| matches!(stage, Stage::TypicalP(_));
         Self {
             temperature,
+            needs_scores: stages.iter().any(needs_scores),
             stages,
             widest,
-            first_depth,
+            first_effort,
             bound: params
                 .mirostat
                 .map_or(0.0, |mirostat| 2.0 * f64::from(mirostat.tau)),
             listed: Candidates::default(),
             kept: Candidates::default(),
+            are_summed: false,
+            found: Vec::new(),
             by_distance: Vec::new(),
         }
     }
@@ -127,8 +162,8 @@ impl Pipeline {
     pub(super) fn choose(&mut self, mut step: Step<'_>, draw: f64) -> TokenId {
         let mut above = f32::INFINITY;
         self.listed.clear();
-        for depth in &DEPTHS[self.first_depth..] {
-            self.list(&mut step, *depth, &mut above);
+        for effort in &EFFORTS[self.first_effort..] {
+            self.list(&mut step, *effort, &mut above);
             let picked = if self.stages.is_empty() {
                 self.listed.pick(draw).map(|chosen| (chosen, 0.0))
             } else {
@@ -140,8 +175,11 @@ impl Pipeline {
                 self.steer(&chosen, total);
                 return chosen.token;
             }
+            if self.stages.is_empty() && self.are_summed {
+                return self.pick_beyond(&step, draw, above);
+            }
         }
-        // Not reached: the last band lists everything, which leaves nothing open.
+        // Not reached: the last effort lists everything, which leaves nothing open.
         step.scan.first_of(step.logits, step.top)
     }
 
@@ -149,44 +187,97 @@ impl Pipeline {
     pub(super) fn distribution(&mut self, mut step: Step<'_>) -> Vec<(TokenId, f64)> {
         self.listed.clear();
         let mut above = f32::INFINITY;
-        self.list(&mut step, f32::INFINITY, &mut above);
+        self.list(&mut step, EFFORTS[EFFORTS.len() - 1], &mut above);
         self.kept.copy_from(&self.listed);
         self.run(&step);
         self.kept.distribution()
     }
 
-    /// Lists the tokens down to `depth` whose logits lie below `above`, and lowers `above`.
-    fn list(&mut self, step: &mut Step<'_>, depth: f32, above: &mut f32) {
+    /// Lists the tokens as far down as an effort says whose logits lie below `above`, lowers `above`
+    /// to the least that is listed, and bounds the rest.
+    fn list(&mut self, step: &mut Step<'_>, effort: Effort, above: &mut f32) {
         let Step { logits, top, .. } = *step;
-        // Where the first sampler is top-k or min-p, all that it can keep is listed at once.
-        let least = match self.stages.first() {
+        let depth = effort.depth;
+        let mut is_flat = false;
+        let (least, closes) = match self.stages.first() {
+            // Where the first sampler is top-k or min-p, all that it can keep is listed at once.
             Some(Stage::TopK(k)) if depth.is_finite() => {
-                step.scan.reached_by((*k).min(logits.len()))
+                (step.scan.reached_by((*k).min(logits.len())), true)
             }
             Some(Stage::MinP(share)) if depth.is_finite() => {
                 let depth = -share.ln() as f32 * 1.001 + 0.01;
-                top - depth * self.temperature
+                (top - depth * self.temperature, true)
             }
-            _ => top - depth * self.widest,
+            first => {
+                let mut least = top - depth * self.widest;
+                is_flat = depth.is_finite() && step.scan.columns_from(least) > FLAT;
+                if is_flat && first.is_none() {
+                    // A chunk's sum leads to a token beyond the list as well.
+                    least = top - depth / 2.0 * self.temperature;
+                }
+                (least, false)
+            }
         };
         // Tokens that the model rules out have a logit of negative infinity.
         let least = least.max(f32::MIN);
-        let band = step
-            .scan
-            .at_least(logits, least)
-            .filter(|(_, logit)| *logit < *above);
         let temperature = self.temperature;
-        self.listed
-            .list
-            .extend(band.map(|(token, logit)| Candidate::new(token, (logit - top) / temperature)));
-        *above = least;
-        self.listed.unlisted = if least > f32::MIN {
-            logits.len() - self.listed.list.len()
+        if least < *above {
+            self.found.clear();
+            step.scan.list(logits, least, *above, &mut self.found);
+            let found = self.found.iter();
+            self.listed.list.extend(
+                found.map(|(token, logit)| Candidate::new(*token, (logit - top) / temperature)),
+            );
+            *above = least;
+            self.listed.cut = (least - top) / temperature;
+            self.listed.shift = top / temperature;
+        }
+        self.listed.unlisted = logits.len() - self.listed.list.len();
+        if least == f32::MIN || !self.listed.is_open() {
+            self.listed.close();
+        } else if closes {
+            self.listed.bound_rest();
         } else {
-            0
+            self.are_summed = effort.sums || is_flat;
+            let exact_from = if self.are_summed { f32::MIN } else { least };
+            let weighting = Weighting::new(top, temperature);
+            let scan = &mut *step.scan;
+            self.listed.rest = scan.sums(logits, weighting, least, exact_from, self.needs_scores);
+        }
+    }
+
+    /// Picks a token where no sampler follows on the temperature, the sums are known, and `draw` does
+    /// not fall surely among the listed ones: the list comes first, then all others in their order,
+    /// whose logits lie below `least`.
+    fn pick_beyond(&self, step: &Step<'_>, draw: f64, least: f32) -> TokenId {
+        let listed = self.listed.mass().listed;
+        let target = draw * (listed + self.listed.rest.weight.middle());
+        let mut sum = 0.0;
+        for candidate in &self.listed.list {
+            sum += candidate.weight;
+            if sum > target {
+                return candidate.token;
+            }
+        }
+        let first = step.scan.first_of(step.logits, step.top);
+        let Some((chunk, before)) = step.scan.chunk_at(target - sum) else {
+            return first;
         };
-        self.listed.cut = (least - top) / temperature;
-        self.listed.shift = top / temperature;
+        sum += before;
+        let mut chosen = first;
+        let weighting = Weighting::new(step.top, self.temperature);
+        let tokens = step.logits.iter().enumerate().skip(chunk * CHUNK);
+        for (token, logit) in tokens.take(CHUNK) {
+            // Those that are ruled out have no share.
+            if *logit < least && *logit > f32::MIN {
+                chosen = token as TokenId;
+                sum += f64::from(weighting.of(*logit).0);
+                if sum > target {
+                    break;
+                }
+            }
+        }
+        chosen
     }
 
     /// Applies the samplers; `None` if the outcome depends on what is not listed. Returns the total

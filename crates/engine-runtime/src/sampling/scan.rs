@@ -1,18 +1,34 @@
-//! One pass over all logits: is every number sound, and how large is each block's largest?
+//! Passes over all logits, block by block, in the widest registers that the processor has.
+
+#![expect(
+    clippy::inline_always,
+    reason = "a function is compiled for wide registers only where it is inlined into the dispatch"
+)]
 
 use engine_core::TokenId;
+use pulp::{Arch, Simd, WithSimd};
 
-use super::mask;
+use super::{
+    exponentials::{SumBlocks, Sums, Weighting},
+    mask,
+};
 
+/// Numbers looked at together. The order of additions follows from it, not from the processor: its
+/// registers change nothing in the results.
+pub(super) const LANES: usize = 16;
+/// Rows of so many numbers in a block.
+pub(super) const ROWS: usize = 16;
 /// Numbers in a block.
-const BLOCK: usize = 64;
-/// Numbers looked at together, so that the compiler uses vector registers.
-const LANES: usize = 16;
+pub(super) const BLOCK: usize = ROWS * LANES;
 
-/// The largest logit of each block, reused from step to step.
+/// What is known of each block, reused from step to step.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    maxima: Vec<f32>,
+    arch: Arch,
+    /// The largest logit of each column; negative infinity where no token is in play.
+    maxima: Vec<[f32; LANES]>,
+    /// Weights of chunks, from the last call of [`Scan::sums`].
+    weights: Vec<f32>,
     /// Space to select in.
     ordered: Vec<f32>,
 }
@@ -22,82 +38,248 @@ impl Scan {
     /// none is finite. With a mask, blocks of which no token is allowed are not looked at, and count
     /// as ruled out.
     pub(super) fn run(&mut self, logits: &[f32], mask: Option<&[u32]>) -> Option<f32> {
+        self.arch.dispatch(FindMaxima {
+            logits,
+            mask,
+            maxima: &mut self.maxima,
+        })
+    }
+
+    /// The index of the first logit that equals `top`.
+    pub(super) fn first_of(&self, logits: &[f32], top: f32) -> TokenId {
+        let block = self.maxima.iter().position(|maxima| reaches(maxima, top));
+        let first = block.unwrap_or(0) * BLOCK;
+        let values = logits.get(first..).unwrap_or_default();
+        let index = values.iter().position(|value| *value >= top);
+        (first + index.unwrap_or(0)) as TokenId
+    }
+
+    /// Adds the tokens whose logit is at least `least` and below `above`, in order.
+    pub(super) fn list(
+        &self,
+        logits: &[f32],
+        least: f32,
+        above: f32,
+        found: &mut Vec<(TokenId, f32)>,
+    ) {
+        self.arch.dispatch(ListBetween {
+            logits,
+            maxima: &self.maxima,
+            least,
+            above,
+            found,
+        });
+    }
+
+    /// How many columns hold a logit of at least `least`.
+    pub(super) fn columns_from(&self, least: f32) -> usize {
+        let maxima = self.maxima.as_flattened().iter();
+        maxima.filter(|maximum| **maximum >= least).count()
+    }
+
+    /// A number that at least `count` logits reach, as large as a few looks can tell.
+    pub(super) fn reached_by(&mut self, count: usize) -> f32 {
+        self.ordered.clear();
+        if count <= self.maxima.len() / 2 {
+            self.ordered
+                .extend(self.maxima.iter().copied().map(largest));
+        } else {
+            self.ordered.extend_from_slice(self.maxima.as_flattened());
+        }
+        if count == 0 || count > self.ordered.len() {
+            return f32::NEG_INFINITY;
+        }
+        let (_, nth, _) = self
+            .ordered
+            .select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+        *nth
+    }
+
+    /// The sums over the tokens whose logit lies below `below`; of scores only if asked for. Blocks
+    /// whose largest logit lies below `exact_from` are not looked at, but bounded.
+    pub(super) fn sums(
+        &mut self,
+        logits: &[f32],
+        weighting: Weighting,
+        below: f32,
+        exact_from: f32,
+        scores: bool,
+    ) -> Sums {
+        let maxima = &self.maxima;
+        let weights = &mut self.weights;
+        if scores {
+            self.arch.dispatch(SumBlocks::<true> {
+                logits,
+                maxima,
+                weighting,
+                below,
+                exact_from,
+                weights,
+            })
+        } else {
+            self.arch.dispatch(SumBlocks::<false> {
+                logits,
+                maxima,
+                weighting,
+                below,
+                exact_from,
+                weights,
+            })
+        }
+    }
+
+    /// The chunk in which the sum of the weights, as [`Scan::sums`] found them, passes `target`, and
+    /// the sum before it; the last one with any weight if none does.
+    pub(super) fn chunk_at(&self, target: f64) -> Option<(usize, f64)> {
+        let mut sum = 0.0;
+        let mut last = None;
+        for (chunk, weight) in self.weights.iter().enumerate() {
+            // What is ruled out weighs next to nothing.
+            if *weight > 1e-30 {
+                last = Some((chunk, sum));
+                sum += f64::from(*weight);
+                if sum > target {
+                    break;
+                }
+            }
+        }
+        last
+    }
+}
+
+/// Finds the largest logit of each column of each block, and whether no logit is NaN.
+struct FindMaxima<'a> {
+    logits: &'a [f32],
+    mask: Option<&'a [u32]>,
+    maxima: &'a mut Vec<[f32; LANES]>,
+}
+
+impl WithSimd for FindMaxima<'_> {
+    /// The largest of all, if that is sound.
+    type Output = Option<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Option<f32> {
         self.maxima.clear();
+        let mut top = [f32::NEG_INFINITY; LANES];
         let mut nan = [0u32; LANES];
-        for (index, block) in logits.chunks(BLOCK).enumerate() {
-            if mask.is_some_and(|mask| !mask::allows_any(mask, index * BLOCK, BLOCK)) {
-                self.maxima.push(f32::NEG_INFINITY);
+        for (index, block) in self.logits.chunks(BLOCK).enumerate() {
+            let mut maxima = [f32::NEG_INFINITY; LANES];
+            if let Some(mask) = self.mask
+                && !mask::allows_any(mask, index * BLOCK, BLOCK)
+            {
+                self.maxima.push(maxima);
                 continue;
             }
-            let mut maxima = [f32::NEG_INFINITY; LANES];
-            let (lanes, rest) = block.as_chunks::<LANES>();
-            for lane in lanes {
+            let (rows, rest) = block.as_chunks::<LANES>();
+            for row in rows {
                 for i in 0..LANES {
-                    maxima[i] = larger(maxima[i], lane[i]);
-                    nan[i] |= u32::from(lane[i].is_nan());
+                    maxima[i] = larger(maxima[i], row[i]);
+                    nan[i] |= u32::from(row[i].is_nan());
                 }
             }
             for (i, value) in rest.iter().enumerate() {
                 maxima[i] = larger(maxima[i], *value);
                 nan[i] |= u32::from(value.is_nan());
             }
-            self.maxima.push(largest(maxima));
+            for i in 0..LANES {
+                top[i] = larger(top[i], maxima[i]);
+            }
+            self.maxima.push(maxima);
         }
-        let top = self
-            .maxima
-            .iter()
-            .copied()
-            .fold(f32::NEG_INFINITY, f32::max);
-        (top.is_finite() && nan == [0; LANES]).then_some(top)
-    }
-
-    /// The index of the first logit that equals `top`.
-    pub(super) fn first_of(&self, logits: &[f32], top: f32) -> TokenId {
-        self.at_least(logits, top)
-            .next()
-            .map_or(0, |(token, _)| token)
-    }
-
-    /// Tokens whose logit is at least `least`, in order. Blocks without one are skipped.
-    pub(super) fn at_least<'a>(
-        &'a self,
-        logits: &'a [f32],
-        least: f32,
-    ) -> impl Iterator<Item = (TokenId, f32)> + 'a {
-        logits
-            .chunks(BLOCK)
-            .zip(&self.maxima)
-            .enumerate()
-            .filter(move |(_, (_, maximum))| **maximum >= least)
-            .flat_map(move |(block, (values, _))| {
-                values
-                    .iter()
-                    .enumerate()
-                    .filter(move |(_, value)| **value >= least)
-                    .map(move |(index, value)| ((block * BLOCK + index) as TokenId, *value))
-            })
-    }
-
-    /// A number that at least `count` logits reach, as large as the blocks alone can tell.
-    pub(super) fn reached_by(&mut self, count: usize) -> f32 {
-        if count == 0 || count > self.maxima.len() {
-            return f32::NEG_INFINITY;
-        }
-        self.ordered.clear();
-        self.ordered.extend_from_slice(&self.maxima);
-        let (_, nth, _) = self
-            .ordered
-            .select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
-        *nth
+        let top = largest(top);
+        (nan == [0; LANES] && top.is_finite()).then_some(top)
     }
 }
 
+/// Lists tokens by their logit, skipping blocks without one.
+struct ListBetween<'a> {
+    logits: &'a [f32],
+    maxima: &'a [[f32; LANES]],
+    least: f32,
+    above: f32,
+    found: &'a mut Vec<(TokenId, f32)>,
+}
+
+impl WithSimd for ListBetween<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // What is ruled out is never listed.
+        let (least, above) = (self.least.max(f32::MIN), self.above);
+        let blocks = self.logits.chunks(BLOCK).zip(self.maxima).enumerate();
+        for (block, (values, maxima)) in blocks {
+            if !reaches(maxima, least) {
+                continue;
+            }
+            let (rows, rest) = values.as_chunks::<LANES>();
+            for (row, values) in rows.iter().enumerate() {
+                let first = block * BLOCK + row * LANES;
+                push_between(self.found, first, values, least, above);
+            }
+            if !rest.is_empty() {
+                let mut values = [f32::NEG_INFINITY; LANES];
+                values[..rest.len()].copy_from_slice(rest);
+                let first = block * BLOCK + rows.len() * LANES;
+                push_between(self.found, first, &values, least, above);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn push_between(
+    found: &mut Vec<(TokenId, f32)>,
+    first: usize,
+    values: &[f32; LANES],
+    least: f32,
+    above: f32,
+) {
+    let mut bits = bits_between(values, least, above);
+    while bits != 0 {
+        let i = bits.trailing_zeros() as usize % LANES;
+        found.push(((first + i) as TokenId, values[i]));
+        bits &= bits - 1;
+    }
+}
+
+/// A bit for each number from `least` on and below `above`, the first lowest.
+#[inline(always)]
+fn bits_between(values: &[f32; LANES], least: f32, above: f32) -> u32 {
+    let mut bits = [0u32; LANES];
+    for i in 0..LANES {
+        let between = values[i] >= least && values[i] < above;
+        bits[i] = if between { 1 << i } else { 0 };
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            bits[i] |= bits[i + half];
+        }
+        half /= 2;
+    }
+    bits[0]
+}
+
+/// Whether any number is at least this.
+#[inline(always)]
+pub(super) fn reaches(values: &[f32; LANES], least: f32) -> bool {
+    let mut largest = values[0];
+    for value in values {
+        largest = larger(largest, *value);
+    }
+    largest >= least
+}
+
 /// The larger of two numbers, the first if the second is NaN.
+#[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
 /// The largest of all lanes, halves with halves: one after another each would wait for the last.
+#[inline(always)]
 fn largest(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {

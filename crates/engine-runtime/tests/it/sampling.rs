@@ -441,3 +441,49 @@ fn unsound_logits_are_an_error() {
         }
     }
 }
+
+/// Most of the weight lies on thousands of unlikely tokens, which are never looked at one by one.
+#[test]
+fn draws_reach_the_floor_of_a_large_vocabulary() {
+    const DRAWS: usize = 20_000;
+    const LEN: usize = 8_011;
+    const CELLS: usize = 50;
+    let floor: Vec<f32> = model_like(LEN, 9).iter().map(|logit| logit / 9.0).collect();
+    let mut peaked = floor.clone();
+    peaked[777] = 9.6;
+    for (mut logits, temperature) in [(floor, 0.5), (peaked, 1.0)] {
+        for ruled_out in [0, 255, 256, 5_000, LEN - 1] {
+            logits[ruled_out] = f32::NEG_INFINITY;
+        }
+        let params = GenerateParams {
+            temperature,
+            ..seeded(3)
+        };
+        let mut sampler = sampler(&params, &[]);
+        let cell = |token: usize| if token == 777 { CELLS } else { token % CELLS };
+        let mut expected = [0.0_f64; CELLS + 1];
+        for (token, logit) in logits.iter().enumerate() {
+            expected[cell(token)] += (f64::from(*logit) / f64::from(temperature)).exp();
+        }
+        let total: f64 = expected.iter().sum();
+        let mut seen = [0_u32; CELLS + 1];
+        for _ in 0..DRAWS {
+            let token = sampler.choose(&logits, None).expect("a token") as usize;
+            assert!(logits[token].is_finite(), "{token} is ruled out");
+            seen[cell(token)] += 1;
+        }
+        let chi_square: f64 = expected
+            .iter()
+            .zip(seen)
+            .map(|(expected, seen)| {
+                let expected = expected / total * DRAWS as f64;
+                (f64::from(seen) - expected).powi(2) / expected.max(1.0)
+            })
+            .sum();
+        // Fifty degrees of freedom, of a variance of 100: five standard deviations.
+        assert!(
+            chi_square < 100.0,
+            "chi-square {chi_square:.1} at {temperature}"
+        );
+    }
+}
