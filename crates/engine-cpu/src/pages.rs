@@ -64,7 +64,7 @@ impl LayerPages {
     }
 
     /// The pages from this number on.
-    pub(crate) fn from_mut(&mut self, number: usize) -> impl Iterator<Item = &mut Arc<Page>> {
+    pub(crate) fn starting_at(&mut self, number: usize) -> impl Iterator<Item = &mut Arc<Page>> {
         let behind = number.saturating_sub(self.given_up);
         self.held.iter_mut().skip(behind)
     }
@@ -82,7 +82,7 @@ impl LayerPages {
     /// # Errors
     /// [`Error::OutOfMemory`](engine_core::Error::OutOfMemory) if the system has no memory left.
     pub(crate) fn reserve(&mut self, len: usize, more: usize, shape: PageShape) -> Result<()> {
-        for page in self.from_mut(len / PAGE) {
+        for page in self.starting_at(len / PAGE) {
             if Arc::get_mut(page).is_none() {
                 *page = Arc::new(page.copy()?);
             }

@@ -92,7 +92,7 @@ impl Attention {
             let pages = part.sequence.layers.get_mut(of.layer);
             for page in pages
                 .into_iter()
-                .flat_map(|pages| pages.from_mut(start / PAGE))
+                .flat_map(|pages| pages.starting_at(start / PAGE))
             {
                 let place = (start + done) % PAGE;
                 let rows = (PAGE - place).min(count - done);

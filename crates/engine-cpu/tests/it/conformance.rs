@@ -58,9 +58,10 @@ fn a_model_with_mixed_bits_and_a_cache_of_eight_conforms() {
     );
 }
 
-#[test]
-fn the_engine_conforms() {
-    let mut tiny = Tiny::llama().with_config("max_position_embeddings", Value::from(16_384));
+/// All but the two cases about characters of several tokens, which the real model writes.
+fn engine_conforms(config: &Value) {
+    let mut tiny = Tiny::new(config, safetensors::Dtype::F32)
+        .with_config("max_position_embeddings", Value::from(16_384));
     // Bytes that are no characters by themselves never become the likeliest: the suite needs text
     // whose tokens it can tell apart.
     let row = 64 * 4;
@@ -70,6 +71,21 @@ fn the_engine_conforms() {
     EngineSuite::of_backend(Arc::new(CpuBackend::new()), with_threads(folder.path(), 2))
         .with_deadline(Duration::from_mins(5))
         .run()
-        // All but the two about characters of several tokens, which the real model writes.
         .assert_passed(84);
+}
+
+#[test]
+fn the_engine_conforms() {
+    engine_conforms(&llama_config());
+}
+
+/// Its sequences can't be cut anywhere, so that the prompt cache has to keep places to come back
+/// to.
+#[test]
+fn the_engine_of_a_model_with_a_window_conforms() {
+    let mut config = llama_config();
+    config["max_position_embeddings"] = json!(16_384);
+    config["layer_types"] = json!(["sliding_attention", "full_attention"]);
+    config["sliding_window"] = json!(20);
+    engine_conforms(&config);
 }

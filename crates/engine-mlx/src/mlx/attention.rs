@@ -112,25 +112,28 @@ impl Attention {
             Some(seen) => Mask::Positions(seen.clone()),
             None => seen.mask()?,
         };
-        let attended = match self.attend_packed(&queries, &held, &masked)? {
-            Some(attended) => attended,
-            None => {
-                let (keys, values) = (
-                    self.kv_form.load(&held.keys)?,
-                    self.kv_form.load(&held.values)?,
-                );
-                let mask = match &masked {
-                    Mask::None => None,
-                    Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
-                    Mask::Positions(mask) => Some(ScaledDotProductAttentionMask::Array(mask)),
-                };
-                scaled_dot_product_attention(queries, keys, values, self.scale, mask, None)?
-            }
+        let packed = self.attend_packed(&queries, &held, &masked)?;
+        let attended = if let Some(attended) = packed {
+            attended
+        } else {
+            self.attend_plain(&queries, &held, &masked)?
         };
         let attended = attended
             .transpose_axes(&[0, 2, 1, 3])?
             .reshape(&[part.sequences * part.rows, self.heads * self.head_dim])?;
         Ok((attended, cache))
+    }
+
+    /// What queries `[sequences, heads, rows, head_dim]` make of keys and values.
+    fn attend_plain(&self, queries: &Array, held: &KeysAndValues, mask: &Mask) -> MlxResult<Array> {
+        let keys = self.kv_form.load(&held.keys)?;
+        let values = self.kv_form.load(&held.values)?;
+        let mask = match mask {
+            Mask::None => None,
+            Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
+            Mask::Positions(mask) => Some(ScaledDotProductAttentionMask::Array(mask)),
+        };
+        scaled_dot_product_attention(queries, keys, values, self.scale, mask, None)
     }
 
     /// What single rows `[sequences, heads, 1, head_dim]` make of packed keys and values, without

@@ -121,7 +121,7 @@ fn a_cut_beyond_the_window_is_refused_and_a_short_one_always_works() {
     for end in [700, 1100, 1900] {
         let len = model.sequence_len(sequence).unwrap();
         append(&mut model, sequence, &prompt[len..end]);
-        append(&mut model, sequence, &prompt[end..end + 1]);
+        append(&mut model, sequence, &prompt[end..=end]);
         let earliest = model.earliest_cut(sequence).unwrap();
         assert!(
             earliest > 1 && earliest <= end + 1 - 64,
