@@ -107,5 +107,5 @@ impl LayerPages {
 
 /// The first position that a token at position `len` sees.
 fn first_seen(window: Option<usize>, len: usize) -> usize {
-    window.map_or(0, |window| (len + 1).saturating_sub(window))
+    window.map_or(0, |window| len.saturating_add(1).saturating_sub(window))
 }

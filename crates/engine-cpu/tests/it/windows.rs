@@ -1,6 +1,8 @@
 //! Attention through a sliding window.
 
-use engine_core::{Error, KvType, Logits, LogitsWanted, Model, Progress, Run, SequenceId, TokenId};
+use engine_core::{
+    Error, KvType, Logits, LogitsWanted, Model, Pooling, Progress, Run, SequenceId, TokenId,
+};
 use engine_cpu::CpuModel;
 use serde_json::{Value, json};
 
@@ -166,6 +168,30 @@ fn what_is_given_up_changes_no_bit_of_the_logits() {
             }
         }
     }
+}
+
+/// Through one layer with a window, read in several steps, what came before has no part.
+#[test]
+fn a_long_text_is_embedded_by_what_its_last_token_sees() {
+    let config = config("mistral", 1, &json!({ "sliding_window": 100 }));
+    let folder = Tiny::new(&config, safetensors::Dtype::F32)
+        .with_config("max_position_embeddings", LONG.into())
+        .write();
+    let mut model = load(folder.path());
+    let texts = [1, 2].map(|seed| {
+        let other = (0..800).map(|index| (index * 7 + seed * 13) % 250);
+        other
+            .chain((0..100).map(|index| index * 11 % 250))
+            .collect()
+    });
+    let texts: [&Vec<TokenId>; 2] = [&texts[0], &texts[1]];
+    let vectors = model
+        .embed(&texts.map(Vec::as_slice), Pooling::Last)
+        .unwrap();
+    assert_eq!(vectors[0], vectors[1]);
+    let longer = [&texts[0][..], &[1]].concat();
+    let other = model.embed(&[&longer], Pooling::Last).unwrap();
+    assert_ne!(vectors[0], other[0]);
 }
 
 #[test]

@@ -137,6 +137,10 @@ impl Batch {
             let end = run.len + run.rows;
             activations += (sizes.heads * run.rows) as u64 * end as u64;
             activations += (run.wanted * sizes.vocab) as u64;
+            if sizes.kv_form != KvForm::Plain {
+                // Several rows see packed keys and values as numbers.
+                activations += (2 * sizes.kv_heads * sizes.head_dim) as u64 * end as u64;
+            }
         }
         let row = 2 * sizes.intermediate + 2 * sizes.hidden + 3 * sizes.heads * sizes.head_dim;
         activations += (self.rows() * row) as u64;

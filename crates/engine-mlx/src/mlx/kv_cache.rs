@@ -215,7 +215,7 @@ impl KvCache for StepCache {
 
 /// The first position that a token at position `len` sees.
 pub(super) fn first_seen(window: Option<usize>, len: usize) -> usize {
-    window.map_or(0, |window| (len + 1).saturating_sub(window))
+    window.map_or(0, |window| len.saturating_add(1).saturating_sub(window))
 }
 
 /// The first position without which a sequence of `len` positions can't go on, or its last one: no

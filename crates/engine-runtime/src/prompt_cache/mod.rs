@@ -287,6 +287,13 @@ impl PromptCache {
     }
 }
 
+/// Whether a sequence can't be cut anywhere by now. Until then a copy at the end of a piece serves
+/// the messages that end within the piece, and the piece need not be divided for them.
+pub(crate) fn gives_up<M: Model>(model: &mut Guarded<M>, sequence: SequenceId) -> bool {
+    let earliest = model.call("measure a sequence", |model| model.earliest_cut(sequence));
+    earliest.is_ok_and(|earliest| earliest > 0)
+}
+
 /// Closes a sequence that nobody needs any more.
 pub(crate) fn close<M: Model>(model: &mut Guarded<M>, sequence: SequenceId) {
     if let Err(error) = model.call("close a sequence", |model| model.close(sequence)) {

@@ -189,6 +189,29 @@ fn a_model_that_cuts_a_little_comes_back_within_that_and_to_messages_and_pieces(
 }
 
 #[test]
+fn messages_are_read_together_until_the_sequence_gives_something_up() {
+    let message = [prompt(1, 5), vec![END]].concat();
+    let pieces = |cuts| {
+        let kind = Kind {
+            cuts,
+            prefill_chunk: 16,
+            ..Kind::default()
+        };
+        let messages = message.repeat(8);
+        let events: Vec<_> = block_on(kind.engine().stream(request(&messages)).unwrap().collect());
+        let prefill = |event: engine_core::Result<GenerationEvent>| match event.unwrap() {
+            GenerationEvent::Prefill { processed, .. } => Some(processed),
+            _ => None,
+        };
+        events.into_iter().filter_map(prefill).collect::<Vec<_>>()
+    };
+    assert_eq!(pieces(Cuts::Anywhere), [16, 32, 48]);
+    assert_eq!(pieces(Cuts::Within(100)), [6, 22, 38, 48]);
+    assert_eq!(pieces(Cuts::Within(30)), [6, 22, 38, 42, 48]);
+    assert_eq!(pieces(Cuts::Nowhere), [6, 12, 18, 24, 30, 36, 42, 48]);
+}
+
+#[test]
 fn places_that_a_longer_sequence_can_be_cut_to_are_not_kept() {
     let entries = |cuts| {
         let kind = Kind {
