@@ -28,15 +28,43 @@ pub struct KvCacheShape {
     pub head_dim: u32,
     /// Bytes of a number: 4 for f32, 2 for f16 and bf16.
     pub element_bytes: u32,
+    /// The layers, among all, that keep a sliding window; `None` if all keep everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding: Option<SlidingLayers>,
+}
+
+/// Layers whose attention sees a sliding window of the last tokens, and keeps no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlidingLayers {
+    /// How many, at most as many as there are layers.
+    pub layers: u32,
+    /// Tokens of the window, at least 1.
+    pub window: u32,
 }
 
 impl KvCacheShape {
     /// Bytes that one token takes: keys and values of all layers.
     pub const fn bytes_per_token(&self) -> u64 {
-        2 * self.layers as u64
-            * self.kv_heads as u64
-            * self.head_dim as u64
-            * self.element_bytes as u64
+        self.bytes_per_token_and_layer()
+            .saturating_mul(self.layers as u64)
+    }
+
+    /// Bytes of one sequence of `context` tokens, of which layers with a window keep as many as it
+    /// has. Backends keep a few more, in pages or buffers that are not full.
+    pub const fn bytes(&self, context: u32) -> u64 {
+        let all = self.layers as u64 * context as u64;
+        let kept = match self.sliding {
+            Some(SlidingLayers { layers, window }) if window < context => {
+                all.saturating_sub(layers as u64 * (context - window) as u64)
+            }
+            _ => all,
+        };
+        kept.saturating_mul(self.bytes_per_token_and_layer())
+    }
+
+    const fn bytes_per_token_and_layer(&self) -> u64 {
+        (2 * self.kv_heads as u64 * self.element_bytes as u64).saturating_mul(self.head_dim as u64)
     }
 }
 
@@ -182,6 +210,15 @@ impl ModelConfiguration {
                     "sizes from 1 to 32767",
                 );
             }
+            if let Some(sliding) = shape.sliding
+                && (sliding.layers > shape.layers || sliding.window == 0)
+            {
+                return invalid(
+                    Field::KvCache,
+                    format!("{sliding:?}"),
+                    "at most all layers, with a window of at least 1",
+                );
+            }
         }
         self.generate.validate()
     }
@@ -200,10 +237,7 @@ impl ModelConfiguration {
                     .saturating_add(groups.saturating_mul(4))
             }
         };
-        let kv_bytes = self
-            .kv_cache?
-            .bytes_per_token()
-            .saturating_mul(u64::from(context));
+        let kv_bytes = self.kv_cache?.bytes(context);
         Some(MemoryEstimate::new(weight_bytes, kv_bytes))
     }
 }

@@ -127,6 +127,15 @@ pub enum Error {
         id: u64,
     },
 
+    /// A sequence can't be cut that far back: it has given up what it would need there.
+    #[error("the sequence can't be cut to {len} tokens: what it holds reaches back to {earliest}")]
+    CutTooFar {
+        /// The length asked for.
+        len: usize,
+        /// The shortest length, apart from 0, that it can be cut to.
+        earliest: usize,
+    },
+
     /// A saved prompt cache, or a sequence's state in it, is not one of this model.
     #[error("the saved state can't be used: {reason}")]
     InvalidState {
@@ -228,6 +237,10 @@ impl Error {
                 "use ids that this model's own tokenizer produced".into()
             }
             Self::UnknownSequence { .. } => "open a sequence before using it".into(),
+            Self::CutTooFar { earliest, .. } => format!(
+                "cut it to 0 or at least {earliest} tokens, or keep a fork of the place to come back to"
+            )
+            .into(),
             Self::InvalidState { .. } => {
                 "save it again with the model, the backend and the settings that are to load it"
                     .into()

@@ -29,7 +29,9 @@ pub use backend::{Availability, Backend, BackendInfo, Suitability};
 pub use capability::{Capabilities, Field, FieldSet};
 pub use chat::{Message, Role};
 pub use completion::{Completion, PartialCompletion, ToolCallPreview};
-pub use configuration::{KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization};
+pub use configuration::{
+    KvCacheShape, MemoryEstimate, ModelConfiguration, Quantization, SlidingLayers,
+};
 pub use constraint::Constraint;
 pub use embedding::{EmbeddingSettings, Embeddings, Pooling};
 pub use engine::{Engine, EngineInfo, GenerationStream};

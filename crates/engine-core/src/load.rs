@@ -50,7 +50,8 @@ pub enum KvType {
     Auto,
     /// 16-bit floating point.
     F16,
-    /// 8-bit integers with a scale for each head's key and value.
+    /// 8-bit integers with a scale for each head's key and value, or with a scale and a bias for
+    /// each group of their numbers.
     Q8,
 }
 

@@ -139,13 +139,29 @@ pub trait Model {
     /// # Behavior
     /// - What follows is as if the cut tokens had never been there.
     /// - A `len` beyond the sequence's own is [`Error::InvalidParameter`].
+    /// - A `len` other than 0 below [`Model::earliest_cut`] is [`Error::CutTooFar`], and changes
+    ///   nothing.
     fn truncate(&mut self, sequence: SequenceId, len: usize) -> Result<()>;
 
-    /// Whether [`Model::truncate`] can cut a sequence anywhere. If not, it refuses lengths other
-    /// than 0 and the sequence's own with [`Error::Unsupported`], and whoever wants to come back
-    /// to a place keeps a [`Model::fork`] of it.
+    /// Whether [`Model::truncate`] can cut every sequence anywhere. If not,
+    /// [`Model::earliest_cut`] says how far back each can be cut, and whoever wants to come back
+    /// further keeps a [`Model::fork`] of the place.
     fn can_truncate(&self) -> bool {
         true
+    }
+
+    /// The shortest length, apart from 0, to which [`Model::truncate`] can cut the sequence; every
+    /// length from there to its own will do.
+    ///
+    /// 0 where nothing was given up. A sequence whose layers have a sliding window gives up what no
+    /// later token sees, and goes back only as far as the windows still reach; a recurrent one can
+    /// go back to no place but its own end.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSequence`].
+    fn earliest_cut(&self, sequence: SequenceId) -> Result<usize> {
+        let len = self.sequence_len(sequence)?;
+        Ok(if self.can_truncate() { 0 } else { len })
     }
 
     /// Opens a copy of the sequence; neither sees what becomes of the other.

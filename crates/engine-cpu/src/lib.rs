@@ -12,6 +12,7 @@ mod matrix;
 mod memory;
 mod model;
 mod open;
+mod pages;
 mod parallel;
 mod reading;
 mod sequences;

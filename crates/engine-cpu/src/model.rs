@@ -193,6 +193,14 @@ impl Model for CpuModel {
         self.sequences.truncate(sequence, len)
     }
 
+    fn can_truncate(&self) -> bool {
+        self.sequences.keep_everything(self.info.context_length)
+    }
+
+    fn earliest_cut(&self, sequence: SequenceId) -> Result<usize> {
+        Ok(self.sequences.get(sequence)?.earliest_cut())
+    }
+
     fn fork(&mut self, sequence: SequenceId) -> Result<SequenceId> {
         self.sequences.fork(sequence)
     }

@@ -180,7 +180,7 @@ impl Files {
                 }),
                 weight_bytes,
             },
-            sequences: Sequences::new(self.spec.layers as usize, shape),
+            sequences: Sequences::new(decoder.windows(), shape),
             decoder,
             kernels: kernels::best(),
             pool,

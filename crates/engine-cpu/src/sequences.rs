@@ -10,7 +10,7 @@ use engine_core::{Error, Field, Result, SequenceId, SequenceState};
 
 use crate::{
     cache::{Page, PageShape},
-    kernels::PAGE,
+    pages::LayerPages,
     state,
 };
 
@@ -19,14 +19,14 @@ use crate::{
 pub(crate) struct Sequence {
     pub(crate) len: usize,
     /// Each layer's pages.
-    pub(crate) layers: Vec<Vec<Arc<Page>>>,
+    pub(crate) layers: Vec<LayerPages>,
 }
 
 impl Sequence {
-    fn empty(layers: usize) -> Self {
+    fn empty(windows: &[Option<usize>]) -> Self {
         Self {
             len: 0,
-            layers: vec![Vec::new(); layers],
+            layers: windows.iter().copied().map(LayerPages::empty).collect(),
         }
     }
 
@@ -35,27 +35,22 @@ impl Sequence {
     /// # Errors
     /// [`Error::OutOfMemory`] if the system has no memory left.
     pub(crate) fn reserve(&mut self, more: usize, shape: PageShape) -> Result<()> {
-        let first_written = self.len / PAGE;
-        let wanted = (self.len + more).div_ceil(PAGE);
-        for pages in &mut self.layers {
-            for page in pages.iter_mut().skip(first_written) {
-                if Arc::get_mut(page).is_none() {
-                    *page = Arc::new(page.copy()?);
-                }
-            }
-            while pages.len() < wanted {
-                pages.push(Arc::new(Page::new(shape)?));
-            }
-        }
-        Ok(())
+        self.layers
+            .iter_mut()
+            .try_for_each(|pages| pages.reserve(self.len, more, shape))
     }
 
-    /// Lets go of pages that the length does not reach.
+    /// Lets go of pages that the length does not reach, and of those that lie before the windows.
     pub(crate) fn release_unused(&mut self) {
-        let used = self.len.div_ceil(PAGE);
         for pages in &mut self.layers {
-            pages.truncate(used);
+            pages.release_unused(self.len);
         }
+    }
+
+    /// The shortest length, apart from 0, that it can be cut to.
+    pub(crate) fn earliest_cut(&self) -> usize {
+        let cuts = self.layers.iter().map(LayerPages::earliest_cut);
+        cuts.max().unwrap_or(0)
     }
 }
 
@@ -64,16 +59,17 @@ impl Sequence {
 pub(crate) struct Sequences {
     open: BTreeMap<SequenceId, Sequence>,
     given_out: u64,
-    layers: usize,
+    /// Each layer's window: see [`LayerPages`].
+    windows: Vec<Option<usize>>,
     shape: PageShape,
 }
 
 impl Sequences {
-    pub(crate) fn new(layers: usize, shape: PageShape) -> Self {
+    pub(crate) fn new(windows: Vec<Option<usize>>, shape: PageShape) -> Self {
         Self {
             open: BTreeMap::new(),
             given_out: 0,
-            layers,
+            windows,
             shape,
         }
     }
@@ -83,12 +79,12 @@ impl Sequences {
     }
 
     pub(crate) fn open(&mut self) -> SequenceId {
-        self.insert(Sequence::empty(self.layers))
+        self.insert(Sequence::empty(&self.windows))
     }
 
     /// An empty sequence that is none of the open ones.
     pub(crate) fn detached(&self) -> Sequence {
-        Sequence::empty(self.layers)
+        Sequence::empty(&self.windows)
     }
 
     pub(crate) fn fork(&mut self, id: SequenceId) -> Result<SequenceId> {
@@ -121,10 +117,26 @@ impl Sequences {
                 )),
             });
         }
+        let earliest = sequence.earliest_cut();
+        if len == 0 {
+            *sequence = Sequence::empty(&self.windows);
+            return Ok(());
+        }
+        if len < earliest {
+            return Err(Error::CutTooFar { len, earliest });
+        }
         // What lies behind the length is written before it is read again.
         sequence.len = len;
         sequence.release_unused();
         Ok(())
+    }
+
+    /// Whether a sequence of `context` tokens gives up nothing.
+    pub(crate) fn keep_everything(&self, context: usize) -> bool {
+        let mut longest = Sequence::empty(&self.windows);
+        longest.len = context;
+        longest.release_unused();
+        longest.earliest_cut() == 0
     }
 
     pub(crate) fn close(&mut self, id: SequenceId) -> Result<()> {
@@ -147,7 +159,7 @@ impl Sequences {
 
     fn page_bytes<'a>(&self, sequences: impl Iterator<Item = &'a Sequence>) -> u64 {
         let pages: HashSet<*const Page> = sequences
-            .flat_map(|sequence| sequence.layers.iter().flatten())
+            .flat_map(|sequence| sequence.layers.iter().flat_map(LayerPages::held))
             .map(Arc::as_ptr)
             .collect();
         pages.len() as u64 * self.shape.bytes()
@@ -158,7 +170,7 @@ impl Sequences {
     }
 
     pub(crate) fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
-        let sequence = state::import(state, self.layers, self.shape)?;
+        let sequence = state::import(state, &self.windows, self.shape)?;
         Ok(self.insert(sequence))
     }
 

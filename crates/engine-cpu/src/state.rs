@@ -1,4 +1,5 @@
-//! Sequences outside of the model: each layer's pages, one behind the other.
+//! Sequences outside of the model: each layer's pages, one behind the other, as many as the next
+//! token needs.
 
 use std::sync::Arc;
 
@@ -6,22 +7,25 @@ use engine_core::{Error, Result, SequenceState, StateTensor};
 
 use crate::{
     cache::{Page, PageShape},
-    kernels::PAGE,
+    pages::LayerPages,
     sequences::Sequence,
 };
 
-/// A copy of a sequence's pages.
+/// A copy of a sequence's pages, those aside that no later token sees.
 pub(crate) fn export(sequence: &Sequence, shape: PageShape) -> SequenceState {
     let mut tensors = Vec::new();
     for (layer, pages) in sequence.layers.iter().enumerate() {
+        let needed = LayerPages::needed(pages.window(), sequence.len);
+        let held = pages.held();
+        let kept = held.get(needed.start - pages.given_up()..).unwrap_or(&[]);
         for (index, (name, dtype, dimensions)) in shape.arrays().into_iter().enumerate() {
-            let data = pages
+            let data = kept
                 .iter()
                 .filter_map(|page| page.bytes().get(index).copied());
             tensors.push(StateTensor {
                 name: tensor_name(layer, name),
                 dtype,
-                shape: [vec![pages.len()], dimensions].concat(),
+                shape: [vec![kept.len()], dimensions].concat(),
                 data: data.flatten().copied().collect(),
             });
         }
@@ -36,13 +40,17 @@ pub(crate) fn export(sequence: &Sequence, shape: PageShape) -> SequenceState {
 ///
 /// # Errors
 /// [`Error::InvalidState`] if it does not fit the model; [`Error::OutOfMemory`].
-pub(crate) fn import(state: &SequenceState, layers: usize, shape: PageShape) -> Result<Sequence> {
-    let count = state.len.div_ceil(PAGE);
+pub(crate) fn import(
+    state: &SequenceState,
+    windows: &[Option<usize>],
+    shape: PageShape,
+) -> Result<Sequence> {
     let mut sequence = Sequence {
         len: state.len,
-        layers: Vec::with_capacity(layers),
+        layers: Vec::with_capacity(windows.len()),
     };
-    for layer in 0..layers {
+    for (layer, window) in windows.iter().enumerate() {
+        let count = LayerPages::needed(*window, state.len).len();
         let arrays = shape
             .arrays()
             .into_iter()
@@ -65,6 +73,7 @@ pub(crate) fn import(state: &SequenceState, layers: usize, shape: PageShape) -> 
             }
             pages.push(Arc::new(page));
         }
+        let pages = LayerPages::of(*window, state.len, pages);
         sequence.layers.push(pages);
     }
     Ok(sequence)

@@ -109,7 +109,7 @@ mod checking {
         .with_tolerance(tolerance)
         .with_operations(12)
         .run()
-        .assert_passed(47);
+        .assert_passed(50);
         EngineSuite::of_backend(Arc::new(MlxBackend::new()), request.clone())
             .with_answer_tokens(12)
             .with_agreement(4)

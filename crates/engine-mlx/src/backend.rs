@@ -37,6 +37,7 @@ const LOAD_OPTIONS: FieldSet = FieldSet::NONE
     .with(Field::PrefillChunk)
     .with(Field::MaxConcurrent)
     .with(Field::CacheLimitBytes)
+    .with(Field::KvType)
     .with(Field::PromptCacheBytes);
 
 impl Backend for MlxBackend {

@@ -18,6 +18,7 @@ mod experts;
 mod ffi;
 mod file_errors;
 mod kv_cache;
+mod kv_numbers;
 mod linear;
 mod loader;
 mod manifest;

@@ -142,6 +142,7 @@ impl MockBuilder {
             pace: self.pace,
             faults: self.faults.clone(),
             on_device: self.on_device,
+            window: self.window,
         }))
     }
 

@@ -14,6 +14,7 @@ pub struct MockBuilder {
     pub(crate) pace: Pace,
     pub(crate) faults: Vec<Fault>,
     pub(crate) on_device: bool,
+    pub(crate) window: Option<usize>,
     pub(crate) chat_template: Option<String>,
     pub(crate) context_length: u32,
     pub(crate) prefill_chunk: u32,
@@ -29,6 +30,7 @@ impl Default for MockBuilder {
             pace: Pace::default(),
             faults: Vec::new(),
             on_device: false,
+            window: None,
             chat_template: None,
             context_length: 1 << 17,
             prefill_chunk: 512,
@@ -111,6 +113,13 @@ impl MockBuilder {
     /// Default: no.
     pub fn device_choice(mut self, on_device: bool) -> Self {
         self.on_device = on_device;
+        self
+    }
+
+    /// Lets a sequence give up all but its last positions, as layers with a sliding window of this
+    /// many tokens do: it can't be cut back further. Answers stay the same. Default: no window.
+    pub fn sliding_window(mut self, tokens: NonZeroU32) -> Self {
+        self.window = Some(tokens.get() as usize);
         self
     }
 

@@ -30,6 +30,7 @@ pub struct MockModel {
     pace: Pace,
     faults: Vec<Fault>,
     on_device: bool,
+    window: Option<usize>,
     sequences: BTreeMap<SequenceId, Sequence>,
     /// What the pretended device has chosen and nobody has read: `None` where its step gave no
     /// numbers.
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) pace: Pace,
     pub(crate) faults: Vec<Fault>,
     pub(crate) on_device: bool,
+    /// Positions that a sequence keeps; all if `None`.
+    pub(crate) window: Option<usize>,
 }
 
 /// One sequence's part in a batch.
@@ -73,6 +76,7 @@ impl MockModel {
             pace,
             faults,
             on_device,
+            window,
         } = parts;
         Self {
             info,
@@ -80,6 +84,7 @@ impl MockModel {
             pace,
             faults,
             on_device,
+            window,
             sequences: BTreeMap::new(),
             chosen: BTreeMap::new(),
             next_sequence: 0,
@@ -159,15 +164,20 @@ impl MockModel {
         let health = self.take_step(batch.iter().map(|piece| piece.tokens.len()))?;
         let lengths = batch
             .iter()
-            .map(|piece| self.sequence_len(piece.sequence))
+            .map(|piece| {
+                let sequence = self.sequence(piece.sequence)?;
+                Ok((sequence.len(), sequence.longest()))
+            })
             .collect::<Result<Vec<_>>>()?;
         let rows = batch
             .iter()
             .map(|piece| self.append_run(piece, health))
             .collect();
         if Result::is_err(&rows) {
-            for (piece, length) in batch.iter().zip(lengths) {
-                self.truncate(piece.sequence, length)?;
+            for (piece, (len, longest)) in batch.iter().zip(lengths) {
+                if let Some(sequence) = self.sequences.get_mut(&piece.sequence) {
+                    sequence.undo(len, longest);
+                }
             }
         }
         rows
@@ -241,10 +251,23 @@ impl Model for MockModel {
                 expected: Cow::Owned(format!("cut to at most the {held} tokens that it has")),
             });
         }
+        let earliest = self.earliest_cut(sequence)?;
+        if len != 0 && len < earliest {
+            return Err(Error::CutTooFar { len, earliest });
+        }
         if let Some(sequence) = self.sequences.get_mut(&sequence) {
             sequence.truncate(len);
         }
         Ok(())
+    }
+
+    fn can_truncate(&self) -> bool {
+        self.window
+            .is_none_or(|window| window >= self.info.context_length)
+    }
+
+    fn earliest_cut(&self, sequence: SequenceId) -> Result<usize> {
+        Ok(self.sequence(sequence)?.earliest_cut(self.window))
     }
 
     fn fork(&mut self, sequence: SequenceId) -> Result<SequenceId> {

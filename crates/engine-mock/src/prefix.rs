@@ -8,6 +8,8 @@ pub(crate) struct Sequence {
     tokens: Vec<TokenId>,
     /// `hashes[n]` belongs to the first `n` tokens, so that cutting needs no recomputation.
     hashes: Vec<u64>,
+    /// The longest that it has been since it was empty.
+    longest: usize,
 }
 
 /// The beginning of a sequence.
@@ -22,6 +24,7 @@ impl Sequence {
         Self {
             tokens: Vec::new(),
             hashes: vec![0],
+            longest: 0,
         }
     }
 
@@ -38,11 +41,35 @@ impl Sequence {
         let hash = mix(self.prefix().hash ^ (u64::from(token) + 1));
         self.tokens.push(token);
         self.hashes.push(hash);
+        self.longest = self.longest.max(self.tokens.len());
+    }
+
+    /// The shortest length, apart from 0, to which it can be cut if only the last `window`
+    /// positions are kept.
+    pub(crate) fn earliest_cut(&self, window: Option<usize>) -> usize {
+        match window {
+            Some(window) if self.longest > window => (self.longest - 1).min(self.len()),
+            _ => 0,
+        }
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {
         self.tokens.truncate(len);
         self.hashes.truncate(len + 1);
+        if len == 0 {
+            self.longest = 0;
+        }
+    }
+
+    /// Takes back what was pushed since it had this many tokens, `longest` being what it was then.
+    pub(crate) fn undo(&mut self, len: usize, longest: usize) {
+        self.truncate(len);
+        self.longest = longest;
+    }
+
+    /// The longest that it has been since it was empty.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// All of it.

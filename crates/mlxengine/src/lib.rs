@@ -24,9 +24,9 @@ pub use engine_core::{
     GenerationSummary, InvalidToolCall, KvCacheShape, KvType, Leniency, LoadOptions, LoadProgress,
     LoadStage, LoopGuard, MemoryEstimate, MemoryReport, Message, Mirostat, ModelConfiguration,
     ModelInfo, PartialCompletion, Prompt, PromptCacheReport, Quantization, ReasoningOptions,
-    Result, Role, SamplerStage, Suitability, TextStream, Timings, TokenId, TokenLogprob,
-    TokenLogprobs, ToolCall, ToolCallPreview, ToolCallProblem, ToolChoice, ToolDefinition,
-    ToolFormat, ToolOptions, ToolPrompt, Usage, Xtc,
+    Result, Role, SamplerStage, SlidingLayers, Suitability, TextStream, Timings, TokenId,
+    TokenLogprob, TokenLogprobs, ToolCall, ToolCallPreview, ToolCallProblem, ToolChoice,
+    ToolDefinition, ToolFormat, ToolOptions, ToolPrompt, Usage, Xtc,
 };
 #[cfg(feature = "cpu")]
 pub use engine_cpu::CpuBackend;

@@ -185,9 +185,15 @@ impl DecoderSpec {
         self.layer_mlp.iter().map(width).max().unwrap_or(0)
     }
 
-    /// Bytes that one token takes in the KV cache, keys and values of all layers, with numbers
-    /// of `element_bytes` bytes. Layers with a window stop growing at its size.
-    pub const fn kv_bytes_per_token(&self, element_bytes: u32) -> u64 {
-        2 * self.layers as u64 * self.attention.kv_size() as u64 * element_bytes as u64
+    /// Bytes that the KV cache of one sequence of `context` tokens takes, with numbers of
+    /// `element_bytes` bytes: in a layer with a window as many tokens as it has.
+    pub fn kv_bytes(&self, context: u32, element_bytes: u32) -> u64 {
+        let kept = |attention: &LayerAttention| match attention {
+            LayerAttention::Full => u64::from(context),
+            LayerAttention::Sliding { window } => u64::from(context.min(*window)),
+        };
+        let tokens: u64 = self.layer_attention.iter().map(kept).sum();
+        let per_token = 2 * u64::from(self.attention.kv_size()) * u64::from(element_bytes);
+        tokens.saturating_mul(per_token)
     }
 }

@@ -1,7 +1,7 @@
 //! What a `config.json` says of a model's size.
 
-use engine_core::{KvCacheShape, MemoryEstimate, Quantization};
-use model_arch::{ArchError, DecoderSpec};
+use engine_core::{KvCacheShape, MemoryEstimate, Quantization, SlidingLayers};
+use model_arch::{ArchError, DecoderSpec, LayerAttention};
 use serde_json::{Map, Value};
 
 use crate::Runs;
@@ -42,6 +42,7 @@ impl ConfigFacts {
                 kv_heads: spec.attention.kv_heads,
                 head_dim: spec.attention.head_dim,
                 element_bytes: PUBLISHED,
+                sliding: sliding(spec),
             }),
             Err(_) => layers
                 .zip(number("num_key_value_heads").or(heads))
@@ -51,6 +52,7 @@ impl ConfigFacts {
                     kv_heads,
                     head_dim,
                     element_bytes: PUBLISHED,
+                    sliding: None,
                 }),
         };
         Self {
@@ -100,17 +102,31 @@ impl ConfigFacts {
                 files.saturating_add(wider.saturating_sub(published))
             }
         };
-        let per_token = match self.spec() {
-            Some(spec) => spec.kv_bytes_per_token(element_bytes),
+        let kv_bytes = match self.spec() {
+            Some(spec) => spec.kv_bytes(context, element_bytes),
             None => KvCacheShape {
                 element_bytes,
                 ..self.kv_cache?
             }
-            .bytes_per_token(),
+            .bytes(context),
         };
-        let kv_bytes = per_token.saturating_mul(u64::from(context));
         Some(MemoryEstimate::new(weight_bytes, kv_bytes))
     }
+}
+
+/// The layers with a window; where windows differ, as if all had the largest.
+fn sliding(spec: &DecoderSpec) -> Option<SlidingLayers> {
+    let windows = spec
+        .layer_attention
+        .iter()
+        .filter_map(|attention| match attention {
+            LayerAttention::Sliding { window } => Some(*window),
+            _ => None,
+        });
+    Some(SlidingLayers {
+        layers: windows.clone().count() as u32,
+        window: windows.max()?,
+    })
 }
 
 /// Sizes that [`engine_core::ModelConfiguration::validate`] accepts, contexts included.

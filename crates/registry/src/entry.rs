@@ -149,8 +149,7 @@ impl ModelEntry {
     pub fn memory_estimate(&self, context: u32) -> Option<MemoryEstimate> {
         if let (Some(bits), Some(parameters)) = (self.bits_per_weight, self.parameters) {
             let weight_bytes = (parameters as f64 * bits / 8.0) as u64;
-            let per_token = self.kv_cache?.bytes_per_token();
-            let kv_bytes = per_token.saturating_mul(u64::from(context));
+            let kv_bytes = self.kv_cache?.bytes(context);
             return Some(MemoryEstimate::new(weight_bytes, kv_bytes));
         }
         self.configuration("").memory_estimate(context)

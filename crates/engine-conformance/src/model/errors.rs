@@ -51,6 +51,10 @@ fn ensure_unknown(subject: &mut Subject, sequence: SequenceId) -> CaseResult {
             "asking for its length",
             subject.model.sequence_len(sequence).map(drop),
         ),
+        (
+            "asking how far it can be cut",
+            subject.model.earliest_cut(sequence).map(drop),
+        ),
         ("truncating it", subject.model.truncate(sequence, 0)),
         ("forking it", subject.model.fork(sequence).map(drop)),
         ("closing it", subject.model.close(sequence)),

@@ -1,6 +1,7 @@
 //! The contract of [`Model`] as cases.
 
 mod batch;
+mod cuts;
 mod device;
 mod errors;
 mod forward;
@@ -118,6 +119,7 @@ impl ModelSuite {
             forward::CASES,
             sequences::CASES,
             states::CASES,
+            cuts::CASES,
             batch::CASES,
             errors::CASES,
             device::CASES,

@@ -1,4 +1,4 @@
-//! Sequences outside of their model, what they weigh, and where they can be cut.
+//! Sequences outside of their model, and what they weigh.
 
 use engine_core::{Error, Field, SequenceId, SequenceState};
 
@@ -11,7 +11,6 @@ pub(super) const CASES: &[Case<Subject>] = cases![
     an_empty_sequence_can_be_exported,
     a_state_that_does_not_fit_is_refused_and_opens_nothing,
     no_sequences_weigh_nothing_and_some_no_more_than_all,
-    a_cut_that_is_not_claimed_is_refused,
 ];
 
 /// The sequence's state; the case is skipped if the model has none.
@@ -136,21 +135,4 @@ fn no_sequences_weigh_nothing_and_some_no_more_than_all(subject: &mut Subject) -
     }
     subject.close(first)?;
     subject.close(copy)
-}
-
-fn a_cut_that_is_not_claimed_is_refused(subject: &mut Subject) -> CaseResult {
-    if subject.model.can_truncate() {
-        return Err(Stop::NotApplicable("the model cuts anywhere".to_owned()));
-    }
-    let tokens = subject.tokens(5);
-    let sequence = subject.opened_with(&tokens[..4])?;
-    match subject.model.truncate(sequence, 2) {
-        Ok(()) => fail!("a sequence was cut, and the model says that it can't"),
-        Err(error) => ensure_kind("cutting", &error, |error| {
-            matches!(error, Error::Unsupported { .. })
-        })?,
-    }
-    subject.ensure_len(sequence, 4)?;
-    subject.ensure_continues("after a refused cut", sequence, &tokens[4..], &tokens)?;
-    subject.close(sequence)
 }

@@ -10,6 +10,12 @@ use crate::{
 
 /// The shortest context that the cases can work in.
 const SMALLEST_CONTEXT: usize = 32;
+/// The context that long sequences are made for, at most.
+const MANY_TOKENS: usize = 512;
+/// Tokens that one run appends to a long sequence.
+const PIECE: usize = 50;
+/// What can be appended to a long sequence.
+pub(super) const FEW_TOKENS: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
@@ -72,26 +78,42 @@ impl Subject {
 
     /// Cuts a sequence; the case is skipped if the model can't cut there.
     pub(super) fn truncate(&mut self, sequence: SequenceId, len: usize) -> CaseResult {
-        if !self.model.can_truncate() && len != 0 {
-            let held = self
-                .model
-                .sequence_len(sequence)
-                .or_fail("ask for a length")?;
-            if len != held {
-                return Err(Stop::NotApplicable(
-                    "the model does not cut anywhere".to_owned(),
-                ));
-            }
+        if len != 0 && len < self.earliest_cut(sequence)? {
+            return Err(Stop::NotApplicable(
+                "the model does not cut anywhere".to_owned(),
+            ));
         }
         self.model
             .truncate(sequence, len)
             .or_fail(&format!("truncate a sequence to {len} tokens"))
     }
 
+    pub(super) fn earliest_cut(&self, sequence: SequenceId) -> CaseResult<usize> {
+        self.model
+            .earliest_cut(sequence)
+            .or_fail("ask how far a sequence can be cut")
+    }
+
+    /// Tokens of a sequence that is as long as can be had in reasonable time, with room for more:
+    /// what windows make a sequence give up shows in long ones.
+    pub(super) fn many_tokens(&mut self) -> Vec<TokenId> {
+        let count = self.context_length().min(MANY_TOKENS) - FEW_TOKENS;
+        self.tokens(count)
+    }
+
     /// Opens a sequence that holds `tokens`.
     pub(super) fn opened_with(&mut self, tokens: &[TokenId]) -> CaseResult<SequenceId> {
         let sequence = self.open()?;
         self.append(sequence, tokens, LogitsWanted::None)?;
+        Ok(sequence)
+    }
+
+    /// Opens a sequence that holds `tokens`, appended in pieces.
+    pub(super) fn opened_in_pieces(&mut self, tokens: &[TokenId]) -> CaseResult<SequenceId> {
+        let sequence = self.open()?;
+        for piece in tokens.chunks(PIECE) {
+            self.append(sequence, piece, LogitsWanted::None)?;
+        }
         Ok(sequence)
     }
 

@@ -19,17 +19,20 @@ flaws! {
         truncating_is_as_if_the_tokens_had_never_been_there,
         truncating_to_nothing_is_a_new_sequence,
         neither_side_of_a_fork_sees_the_other,
+        a_long_sequence_can_be_cut_as_far_as_it_says,
         random_operations_match_recomputation,
     ];
     a_cut_that_leaves_tokens_fails: TruncateLeavesTokens fails [
         truncating_is_as_if_the_tokens_had_never_been_there,
         truncating_to_nothing_is_a_new_sequence,
         neither_side_of_a_fork_sees_the_other,
+        a_long_sequence_can_be_cut_as_far_as_it_says,
         random_operations_match_recomputation,
     ];
     a_cut_that_goes_too_far_fails: TruncateCutsOneMore fails [
         truncating_is_as_if_the_tokens_had_never_been_there,
         neither_side_of_a_fork_sees_the_other,
+        a_long_sequence_can_be_cut_as_far_as_it_says,
         random_operations_match_recomputation,
     ];
     a_cut_beyond_the_end_fails: TruncateBeyond fails [
@@ -40,17 +43,21 @@ flaws! {
         an_empty_sequence_can_be_forked,
         memory_counts_the_open_sequences,
         no_sequences_weigh_nothing_and_some_no_more_than_all,
+        a_long_sequence_in_pieces_gives_what_one_run_gives,
         random_operations_match_recomputation,
     ];
     a_fork_that_is_empty_fails: ForkIsEmpty fails [
         a_fork_is_a_copy,
         neither_side_of_a_fork_sees_the_other,
         a_fork_outlives_its_original,
+        a_long_sequence_in_pieces_gives_what_one_run_gives,
+        a_long_sequence_can_be_cut_as_far_as_it_says,
         random_operations_match_recomputation,
     ];
     an_import_that_is_empty_fails: ImportIsEmpty fails [
         an_imported_sequence_continues_as_the_exported_one,
         neither_side_of_an_export_sees_the_other,
+        an_import_of_a_long_sequence_continues_as_the_exported_one,
     ];
     an_import_of_anything_fails: ImportTakesAnything fails [
         a_state_that_does_not_fit_is_refused_and_opens_nothing,
@@ -59,12 +66,19 @@ flaws! {
         an_imported_sequence_continues_as_the_exported_one,
         neither_side_of_an_export_sees_the_other,
         an_empty_sequence_can_be_exported,
+        an_import_of_a_long_sequence_continues_as_the_exported_one,
     ];
     sequences_that_weigh_too_much_fail: WeighsTooMuch fails [
         no_sequences_weigh_nothing_and_some_no_more_than_all,
     ];
     a_cut_that_is_not_claimed_fails: CutsUnclaimed fails [
         a_cut_that_is_not_claimed_is_refused,
+    ];
+    a_cut_that_is_claimed_and_refused_fails: CutsOverclaimed fails [
+        a_long_sequence_can_be_cut_as_far_as_it_says,
+    ];
+    a_window_that_forgets_too_much_fails: ForgetsInPieces fails [
+        a_long_sequence_in_pieces_gives_what_one_run_gives,
     ];
     a_batch_mixed_up_fails: BatchMixUp fails [
         a_batch_gives_what_its_runs_give_alone,
@@ -99,6 +113,7 @@ flaws! {
         logits_are_finite,
         rows_are_as_many_as_wanted,
         all_rows_are_the_last_rows_of_the_prefixes,
+        a_long_sequence_in_pieces_gives_what_one_run_gives,
         a_batch_gives_each_run_the_rows_it_wants,
         random_operations_match_recomputation,
     ];
@@ -118,6 +133,10 @@ flaws! {
     ];
     a_shorter_context_than_stated_fails: ShorterContext fails [
         a_sequence_holds_as_many_tokens_as_the_context,
+        a_long_sequence_in_pieces_gives_what_one_run_gives,
+        an_import_of_a_long_sequence_continues_as_the_exported_one,
+        a_long_sequence_can_be_cut_as_far_as_it_says,
+        a_cut_that_is_not_claimed_is_refused,
     ];
     single_tokens_that_differ_fail: SingleTokensDiffer fails [
         pieces_give_what_one_run_gives,
@@ -126,6 +145,7 @@ flaws! {
         truncating_to_its_own_length_changes_nothing,
         neither_side_of_a_fork_sees_the_other,
         trimming_changes_no_sequence,
+        a_long_sequence_in_pieces_gives_what_one_run_gives,
         a_batch_gives_what_its_runs_give_alone,
         a_batch_gives_each_run_the_rows_it_wants,
         a_batch_may_name_its_sequences_in_any_order,

@@ -1,6 +1,6 @@
 //! A model that is sound but for one flaw.
 
-use std::{cell::Cell, collections::BTreeMap};
+use std::{cell::Cell, collections::BTreeMap, num::NonZeroU32};
 
 use engine_conformance::ModelSuite;
 use engine_core::{
@@ -79,9 +79,16 @@ pub(crate) enum Flaw {
     WeighsTooMuch,
     /// It cuts anywhere and says that it can't.
     CutsUnclaimed,
+    /// It gives up positions and says that it can cut anywhere.
+    CutsOverclaimed,
+    /// What is pushed out of the window has a part in the answer if it came in another piece.
+    ForgetsInPieces,
     /// A step on the device works and the model does not say so.
     DeviceUnclaimed,
 }
+
+/// Longer than the sequences of all cases but those about long ones.
+const WINDOW: NonZeroU32 = NonZeroU32::new(64).unwrap();
 
 pub(crate) struct FlawedModel {
     inner: MockModel,
@@ -109,9 +116,13 @@ impl FlawedModel {
                 | Flaw::DeviceLengthAfterErr
                 | Flaw::DeviceUnclaimed
         );
-        let inner = MockBackend::builder()
+        let mut mock = MockBackend::builder()
             .context_length(128)
-            .device_choice(on_device)
+            .device_choice(on_device);
+        if flaw == Flaw::CutsOverclaimed {
+            mock = mock.sliding_window(WINDOW);
+        }
+        let inner = mock
             .build()
             .and_then(|backend| backend.model())
             .expect("sound settings");
@@ -186,6 +197,11 @@ impl FlawedModel {
             self.has(Flaw::SingleTokensDiffer) && tokens.len() == 1 || self.has(Flaw::Unrepeatable);
         if let (true, Some(logit)) = (differs, rows.first_mut()) {
             *logit += self.calls.get() as f32;
+        }
+        let long = self.inner.sequence_len(sequence)? > WINDOW.get() as usize;
+        let forgets = self.has(Flaw::ForgetsInPieces) && long && tokens.len() < 60;
+        if let (true, Some(logit)) = (forgets, rows.last_mut()) {
+            *logit += 1.0;
         }
         if let (true, Some(logit)) = (self.has(Flaw::SeesOthers), rows.first_mut()) {
             *logit += self.inner.memory().sequences as f32;

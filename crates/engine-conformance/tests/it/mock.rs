@@ -69,7 +69,7 @@ fn an_engine_that_thinks_and_calls_conforms() {
 #[test]
 fn a_seeded_model_conforms() {
     let report = model_suite(MockBackend::builder().context_length(512)).run();
-    report.assert_passed(42);
+    report.assert_passed(45);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_scripted_model_conforms() {
         .scripted(script())
         .context_length(512);
     let report = model_suite(mock).run();
-    report.assert_passed(42);
+    report.assert_passed(45);
 }
 
 #[test]
@@ -87,5 +87,17 @@ fn a_model_that_chooses_on_its_device_conforms() {
         .device_choice(true)
         .context_length(512);
     let report = model_suite(mock).run();
-    report.assert_passed(47);
+    report.assert_passed(50);
+}
+
+#[test]
+fn a_model_with_a_window_conforms() {
+    for window in [6, 40] {
+        let mock = MockBackend::builder()
+            .sliding_window(window.try_into().expect("not zero"))
+            .context_length(512);
+        let report = model_suite(mock).run();
+        // Cases that cut further back than the smaller window end there.
+        report.assert_passed(if window == 6 { 43 } else { 46 });
+    }
 }

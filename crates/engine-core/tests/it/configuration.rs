@@ -1,12 +1,15 @@
 //! Model configurations and their memory estimate.
 
-use engine_core::{Error, Field, GenerateParams, KvCacheShape, ModelConfiguration, Quantization};
+use engine_core::{
+    Error, Field, GenerateParams, KvCacheShape, ModelConfiguration, Quantization, SlidingLayers,
+};
 
 const SHAPE: KvCacheShape = KvCacheShape {
     layers: 30,
     kv_heads: 3,
     head_dim: 64,
     element_bytes: 2,
+    sliding: None,
 };
 
 fn small() -> ModelConfiguration {
@@ -59,6 +62,8 @@ fn each_field_out_of_range_is_named() {
     }
     for shape in [
         KvCacheShape { layers: 0, ..SHAPE },
+        sliding(31, 9),
+        sliding(1, 0),
         KvCacheShape {
             head_dim: u32::MAX,
             ..SHAPE
@@ -85,6 +90,27 @@ fn the_estimate_adds_weights_cache_and_overhead() {
         estimate.total_bytes(),
         estimate.weight_bytes + estimate.kv_bytes + estimate.overhead_bytes
     );
+}
+
+fn sliding(layers: u32, window: u32) -> KvCacheShape {
+    KvCacheShape {
+        sliding: Some(SlidingLayers { layers, window }),
+        ..SHAPE
+    }
+}
+
+#[test]
+fn layers_with_a_window_stop_growing_at_its_size() {
+    let token_and_layer = 2 * 3 * 64 * 2;
+    for context in [1, 1000, 1001, 8192] {
+        let kept = 20 * u64::from(context) + 10 * u64::from(context.min(1000));
+        assert_eq!(sliding(10, 1000).bytes(context), kept * token_and_layer);
+        assert_eq!(
+            SHAPE.bytes(context),
+            30 * u64::from(context) * token_and_layer
+        );
+    }
+    assert_eq!(sliding(30, 8).bytes(u32::MAX), 30 * 8 * token_and_layer);
 }
 
 #[test]

@@ -43,6 +43,10 @@ fn one_of_each() -> Vec<Error> {
             vocab_size: 8,
         },
         Error::UnknownSequence { id: 1 },
+        Error::CutTooFar {
+            len: 3,
+            earliest: 7,
+        },
         Error::OutOfMemory {
             purpose: "the weights".into(),
             reason: "4 GiB asked, 2 GiB free".into(),

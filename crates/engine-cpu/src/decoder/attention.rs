@@ -95,8 +95,12 @@ impl Attention {
         let mut ranges = Vec::new();
         for part in parts.iter().take(WRITTEN) {
             let position = part.rows.position;
-            let pages = part.sequence.layers.get(layer);
-            if let Some(page) = pages.and_then(|pages| pages.get(position / PAGE)) {
+            let layer = part.sequence.layers.get(layer);
+            let page = layer.and_then(|layer| {
+                let place = (position / PAGE).checked_sub(layer.given_up())?;
+                layer.held().get(place)
+            });
+            if let Some(page) = page {
                 let used = position % PAGE + 1;
                 for kv_head in 0..self.kv_heads {
                     ranges.push(page.keys(kv_head).page.bytes());
@@ -116,7 +120,10 @@ impl Attention {
             let start = part.rows.position;
             let mut done = 0;
             let pages = part.sequence.layers.get_mut(of.layer);
-            for page in pages.into_iter().flatten().skip(start / PAGE) {
+            for page in pages
+                .into_iter()
+                .flat_map(|pages| pages.starting_at(start / PAGE))
+            {
                 let place = (start + done) % PAGE;
                 let rows = (PAGE - place).min(count - done);
                 // Nobody else holds it: see `Sequence::reserve`.
@@ -271,18 +278,16 @@ impl Attention {
         let (start, end) = (seen(0).0, seen(count - 1).1);
         // The others find the pages near.
         let is_first = first_row == part.rows.first;
-        let pages = part
-            .sequence
-            .layers
-            .get(of.layer)
-            .map_or(&[][..], |pages| &pages[..]);
+        let layer = part.sequence.layers.get(of.layer);
+        let (given_up, pages) =
+            layer.map_or((0, &[][..]), |layer| (layer.given_up(), layer.held()));
         for (number, page) in pages
             .iter()
             .enumerate()
-            .take(end.div_ceil(PAGE))
-            .skip(start / PAGE)
+            .take(end.div_ceil(PAGE) - given_up)
+            .skip(start / PAGE - given_up)
         {
-            let begin = number * PAGE;
+            let begin = (given_up + number) * PAGE;
             let within = |position: usize| position.saturating_sub(begin).min(PAGE);
             let values = page.values(kv_head, within(end));
             if is_first {

@@ -119,6 +119,12 @@ impl Decoder {
             .map_or(&self.embedding, |head| &head.matrix)
     }
 
+    /// Positions that a token sees in each layer, itself included; all if `None`.
+    pub(crate) fn windows(&self) -> Vec<Option<usize>> {
+        let layers = self.layers.iter();
+        layers.map(|layer| layer.attention.window).collect()
+    }
+
     /// Bytes that the weights take in memory.
     pub(crate) fn weight_bytes(&self) -> u64 {
         let norms: usize = self

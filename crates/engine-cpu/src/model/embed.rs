@@ -27,20 +27,18 @@ impl CpuModel {
         let mut under_way = Vec::with_capacity(texts.len());
         for tokens in texts {
             check_text(tokens, self.info.vocab_size, self.info.context_length)?;
-            let mut sequence = self.sequences.detached();
-            sequence.reserve(tokens.len(), self.sequences.shape())?;
             under_way.push(Text {
                 tokens,
-                sequence,
+                sequence: self.sequences.detached(),
                 vector: vec![0.0; columns],
             });
         }
-        while self.embed_step(&mut under_way, pooling) {}
+        while self.embed_step(&mut under_way, pooling)? {}
         Ok(under_way.into_iter().map(|text| text.vector).collect())
     }
 
     /// Takes at most [`MOST_ROWS`] tokens further through the layers; `false` if none is left.
-    fn embed_step(&mut self, texts: &mut [Text<'_>], pooling: Pooling) -> bool {
+    fn embed_step(&mut self, texts: &mut [Text<'_>], pooling: Pooling) -> Result<bool> {
         let mut tokens: Vec<TokenId> = Vec::new();
         let mut rows = Vec::with_capacity(texts.len());
         let mut parts = Vec::new();
@@ -56,6 +54,7 @@ impl CpuModel {
             tokens.extend(&left[..count]);
             rows.push(of_text);
             if count > 0 {
+                text.sequence.reserve(count, self.sequences.shape())?;
                 parts.push(Part {
                     sequence: &mut text.sequence,
                     rows: of_text,
@@ -63,7 +62,7 @@ impl CpuModel {
             }
         }
         if tokens.is_empty() {
-            return false;
+            return Ok(false);
         }
         let mut machine = Machine {
             kernels: self.kernels,
@@ -94,7 +93,8 @@ impl CpuModel {
                 }
             }
             text.sequence.len += rows.count;
+            text.sequence.release_unused();
         }
-        true
+        Ok(true)
     }
 }

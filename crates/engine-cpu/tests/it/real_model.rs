@@ -57,7 +57,7 @@ fn the_real_model_conforms_bit_for_bit() {
         Ok(Box::new(model) as Box<dyn Model>)
     })
     .run()
-    .assert_passed(42);
+    .assert_passed(45);
 }
 
 #[test]

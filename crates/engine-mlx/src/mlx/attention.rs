@@ -3,12 +3,13 @@
 use mlx_rs::{
     Array,
     fast::{ScaledDotProductAttentionMask, scaled_dot_product_attention},
-    ops::concatenate,
+    ops::{concatenate, select, softmax_axis},
 };
 
 use super::{
     exception::MlxResult,
-    kv_cache::{KeysAndValues, KvCache},
+    kv_cache::KvCache,
+    kv_numbers::{KeysAndValues, KvForm},
     linear::Linear,
     mask::{Mask, Seen},
     norm::RmsNorm,
@@ -57,6 +58,10 @@ pub(super) struct Attention {
     pub(super) scale: f32,
     /// How many positions a row sees, itself included; `None` for all.
     pub(super) window: Option<usize>,
+    /// How its cache stores keys and values.
+    pub(super) kv_form: KvForm,
+    /// Whether one row multiplies with stored numbers as they are, where they are packed.
+    pub(super) multiplies_packed: bool,
 }
 
 /// Norms over the numbers of a head.
@@ -100,33 +105,69 @@ impl Attention {
     /// `[rows, heads * head_dim]`.
     fn attend<C: KvCache>(&self, projected: &Array, part: &Part<'_, C>) -> MlxResult<(Array, C)> {
         let (queries, new) = self.rotated(projected, part)?;
-        let (cache, all) = part.cache.append(part.len, &new)?;
         let rows = part.rows as usize;
         let seen = Seen::new(rows, part.len + rows, self.window);
-        let (keys, values) = match seen.first {
-            0 => (all.keys, all.values),
-            first => {
-                let positions = first as i32..(part.len + rows) as i32;
-                (
-                    slices::positions(&all.keys, positions.clone())?,
-                    slices::positions(&all.values, positions)?,
-                )
-            }
-        };
+        let (cache, held) = part.cache.append(part.len, seen.first, &new)?;
         let masked = match part.padding.and_then(|padding| padding.seen.as_ref()) {
             Some(seen) => Mask::Positions(seen.clone()),
             None => seen.mask()?,
         };
-        let mask = match &masked {
-            Mask::None => None,
-            Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
-            Mask::Positions(mask) => Some(ScaledDotProductAttentionMask::Array(mask)),
+        let packed = self.attend_packed(&queries, &held, &masked)?;
+        let attended = if let Some(attended) = packed {
+            attended
+        } else {
+            self.attend_plain(&queries, &held, &masked)?
         };
-        let attended = scaled_dot_product_attention(queries, keys, values, self.scale, mask, None)?;
         let attended = attended
             .transpose_axes(&[0, 2, 1, 3])?
             .reshape(&[part.sequences * part.rows, self.heads * self.head_dim])?;
         Ok((attended, cache))
+    }
+
+    /// What queries `[sequences, heads, rows, head_dim]` make of keys and values.
+    fn attend_plain(&self, queries: &Array, held: &KeysAndValues, mask: &Mask) -> MlxResult<Array> {
+        let keys = self.kv_form.load(&held.keys)?;
+        let values = self.kv_form.load(&held.values)?;
+        let mask = match mask {
+            Mask::None => None,
+            Mask::Causal => Some(ScaledDotProductAttentionMask::Causal),
+            Mask::Positions(mask) => Some(ScaledDotProductAttentionMask::Array(mask)),
+        };
+        scaled_dot_product_attention(queries, keys, values, self.scale, mask, None)
+    }
+
+    /// What single rows `[sequences, heads, 1, head_dim]` make of packed keys and values, without
+    /// unpacking them for more than a product; `None` where that is not the way.
+    fn attend_packed(
+        &self,
+        queries: &Array,
+        held: &KeysAndValues,
+        mask: &Mask,
+    ) -> MlxResult<Option<Array>> {
+        if !self.multiplies_packed || queries.dim(2) != 1 {
+            return Ok(None);
+        }
+        let sequences = queries.dim(0);
+        // The heads that share keys and values become rows of one product.
+        let shared = [sequences, self.kv_heads, -1, self.head_dim];
+        let queries = queries
+            .multiply(Array::from_f32(self.scale).as_dtype(queries.dtype())?)?
+            .reshape(&shared)?;
+        let Some(scores) = self.kv_form.multiply(&queries, &held.keys, true)? else {
+            return Ok(None);
+        };
+        let scores = match mask {
+            Mask::Positions(seen) => {
+                let hidden = Array::from_f32(f32::NEG_INFINITY).as_dtype(scores.dtype())?;
+                select(seen, &scores, hidden)?
+            }
+            Mask::None | Mask::Causal => scores,
+        };
+        let shares = softmax_axis(&scores, -1, true)?;
+        self.kv_form
+            .multiply(&shares, &held.values, false)?
+            .map(|attended| attended.reshape(&[sequences, self.heads, 1, self.head_dim]))
+            .transpose()
     }
 
     /// Queries, and keys with values, `[sequences, heads, rows, head_dim]`, turned by their
@@ -167,6 +208,10 @@ impl Attention {
                 )
             }
         };
-        Ok((queries, KeysAndValues { keys, values }))
+        let new = KeysAndValues {
+            keys: self.kv_form.store(&keys)?,
+            values: self.kv_form.store(&values)?,
+        };
+        Ok((queries, new))
     }
 }

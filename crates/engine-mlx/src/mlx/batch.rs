@@ -4,11 +4,7 @@ use std::borrow::Cow;
 
 use engine_core::{Error, Field, Result, SequenceId, TokenId};
 
-use super::{
-    compute::Compute,
-    kv_cache::capacity_for,
-    sequences::{Sequence, Sequences},
-};
+use super::{compute::Compute, kv_cache::capacity_for, kv_numbers::KvForm, sequences::Sequences};
 
 /// One run of a checked batch.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +32,15 @@ pub(super) struct Sizes {
     /// Whether every layer's attention sees everything before.
     pub(super) sees_all: bool,
     pub(super) compute: Compute,
+    pub(super) kv_form: KvForm,
+}
+
+impl Sizes {
+    /// Bytes of a position in the cache of one layer.
+    pub(super) fn position_bytes(&self) -> u64 {
+        let head = self.kv_form.bytes(self.head_dim, self.compute.bytes());
+        2 * self.kv_heads as u64 * head
+    }
 }
 
 /// Runs that can be run together.
@@ -112,17 +117,16 @@ impl Batch {
     /// Bytes by which the caches have to grow for the batch.
     pub(super) fn cache_bytes(&self, sequences: &Sequences, sizes: &Sizes) -> u64 {
         let positions = if self.goes_in_step(sizes) {
-            self.batched_positions(sequences)
+            sizes.layers * self.batched_positions(sequences)
         } else {
             let own = |run: &BatchRun| {
-                let end = run.len + run.rows;
-                let held = sequences.get(run.sequence).map_or(0, Sequence::capacity);
-                if held < end { capacity_for(end) } else { 0 }
+                let sequence = sequences.get(run.sequence).ok();
+                let growth = sequence.and_then(|sequence| sequence.growth(run.rows));
+                growth.unwrap_or_else(|| sizes.layers * capacity_for(run.len + run.rows))
             };
             self.runs.iter().map(own).sum()
         };
-        let kv_row = 2 * (sizes.kv_heads * sizes.head_dim) as u64;
-        positions as u64 * kv_row * sizes.layers as u64 * sizes.compute.bytes()
+        positions as u64 * sizes.position_bytes()
     }
 
     /// About how many bytes the activations of the widest layer take, several of which are alive
@@ -133,6 +137,10 @@ impl Batch {
             let end = run.len + run.rows;
             activations += (sizes.heads * run.rows) as u64 * end as u64;
             activations += (run.wanted * sizes.vocab) as u64;
+            if sizes.kv_form != KvForm::Plain {
+                // Several rows see packed keys and values as numbers.
+                activations += (2 * sizes.kv_heads * sizes.head_dim) as u64 * end as u64;
+            }
         }
         let row = 2 * sizes.intermediate + 2 * sizes.hidden + 3 * sizes.heads * sizes.head_dim;
         activations += (self.rows() * row) as u64;

@@ -10,7 +10,8 @@ use mlx_rs::{Array, error::Exception, ops::arange, ops::zeros_dtype};
 use super::{
     attention::PaddingArrays,
     exception::MlxResult,
-    kv_cache::{KeysAndValues, KvCache, StepCache, capacity_for},
+    kv_cache::{KvCache, StepCache, capacity_for},
+    kv_numbers::{KeysAndValues, Stored},
     slices::{self, RowPositions},
 };
 
@@ -27,15 +28,14 @@ struct Row {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) sequence: SequenceId,
-    /// Its positions in every layer, `[1, kv_heads, len, head_dim]`, at least one.
+    /// Its positions in every layer, at least one: in those of a batch all, elsewhere those that
+    /// later tokens see.
     pub(super) layers: Vec<KeysAndValues>,
 }
 
 impl Member {
     fn len(&self) -> usize {
-        self.layers
-            .first()
-            .map_or(0, |layer| layer.keys.dim(2) as usize)
+        self.layers.first().map_or(0, KeysAndValues::positions)
     }
 }
 
@@ -62,8 +62,8 @@ impl BatchCache {
         let count = members.first().map_or(0, |member| member.layers.len());
         let mut layers = Vec::with_capacity(count);
         for layer in 0..count {
-            let of = |part: fn(&KeysAndValues) -> &Array| {
-                let pieces: Vec<&Array> = members
+            let of = |part: fn(&KeysAndValues) -> &Stored| {
+                let pieces: Vec<&Stored> = members
                     .iter()
                     .map(|member| part(&member.layers[layer]))
                     .collect();
@@ -73,7 +73,7 @@ impl BatchCache {
                 keys: of(|layer| &layer.keys)?,
                 values: of(|layer| &layer.values)?,
             };
-            mlx_rs::transforms::eval([&buffers.keys, &buffers.values])?;
+            mlx_rs::transforms::eval(buffers.arrays())?;
             layers.push(StepCache::of(buffers));
         }
         Ok(Self { rows, len, layers })
@@ -96,7 +96,7 @@ impl BatchCache {
 
     /// Positions that fit without growing.
     pub(super) fn capacity(&self) -> usize {
-        self.layers.first().map_or(0, StepCache::capacity)
+        self.layers.first().map_or(0, StepCache::end)
     }
 
     /// Bytes of the buffers.
@@ -157,13 +157,8 @@ impl BatchCache {
         let layers = self
             .layers
             .iter()
-            .filter_map(StepCache::arrays)
-            .map(|[keys, values]| {
-                Ok(KeysAndValues {
-                    keys: slices::row_positions(keys, &place)?,
-                    values: slices::row_positions(values, &place)?,
-                })
-            })
+            .filter_map(StepCache::buffers)
+            .map(|buffers| buffers.map(|buffer| slices::row_positions(buffer, &place)))
             .collect::<MlxResult<_>>()?;
         Ok(Some(Member { sequence, layers }))
     }
@@ -194,31 +189,35 @@ pub(super) fn copied(member: &Member) -> MlxResult<Vec<StepCache>> {
         .layers
         .iter()
         .map(|layer| {
-            let (cache, _) = StepCache::default().append(0, layer)?;
-            mlx_rs::transforms::eval(cache.arrays().into_iter().flatten())?;
+            let cache = StepCache::with(None, layer.positions(), layer)?;
+            mlx_rs::transforms::eval(cache.arrays())?;
             Ok(cache)
         })
         .collect()
 }
 
-/// The pieces as rows of a buffer with room for further positions, each up to `len`.
-fn side_by_side(pieces: &[&Array], rows: &[Row], len: usize) -> MlxResult<Array> {
+/// The pieces as rows of buffers with room for further positions, each up to `len`.
+fn side_by_side(pieces: &[&Stored], rows: &[Row], len: usize) -> MlxResult<Stored> {
     let Some(first) = pieces.first() else {
         return Err(Exception::custom("a batch without sequences"));
     };
-    let shape = [
-        pieces.len() as i32,
-        first.dim(1),
-        capacity_for(len + 1) as i32,
-        first.dim(3),
-    ];
-    let mut buffer = zeros_dtype(&shape, first.dtype())?;
+    let mut buffers = first.map(|first| {
+        let shape = [
+            pieces.len() as i32,
+            first.dim(1),
+            capacity_for(len + 1) as i32,
+            first.dim(3),
+        ];
+        zeros_dtype(&shape, first.dtype())
+    })?;
     for (index, (piece, row)) in pieces.iter().zip(rows).enumerate() {
         let place = RowPositions {
             row: index as i32,
             positions: row.padding as i32..len as i32,
         };
-        buffer = slices::with_row_positions(&buffer, &place, piece)?;
+        buffers = buffers.zip(piece, |buffer, piece| {
+            slices::with_row_positions(buffer, &place, piece)
+        })?;
     }
-    Ok(buffer)
+    Ok(buffers)
 }

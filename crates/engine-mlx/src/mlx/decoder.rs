@@ -41,6 +41,12 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
+    /// Positions that a token sees in each layer, itself included; all if `None`.
+    pub(super) fn windows(&self) -> Vec<Option<usize>> {
+        let blocks = self.blocks.iter();
+        blocks.map(|block| block.attention.window).collect()
+    }
+
     /// Tokens `[rows]` of all runs, one behind the other, to hidden states `[rows, hidden_size]`,
     /// and each run's caches with the new positions.
     pub(super) fn hidden<C: KvCache>(

@@ -20,6 +20,7 @@ use super::{
     exception::{Doing, MlxResult},
     experts::{self, ExpertMatrices, Experts, Places},
     file_errors::{from_files, missing, unsupported},
+    kv_numbers::KvForm,
     linear::{Linear, Matrix},
     manifest::{Form, Manifest, biases_of, form, scales_of},
     mlp::{DenseMlp, Mlp},
@@ -38,6 +39,8 @@ pub(super) struct Source<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) device: &'a Device,
     pub(super) compute: Compute,
+    /// How caches store their numbers.
+    pub(super) kv_form: KvForm,
 }
 
 /// Reads all weights, and returns them with the bytes that they take.
@@ -57,9 +60,7 @@ pub(super) fn load(source: Source<'_>, progress: &Progress) -> Result<(Decoder, 
             .0
             .insert((tensor.layer, tensor.role, tensor.is_bias()), weight);
     }
-    let decoder = source
-        .device
-        .run(|| weights.assemble(source.spec, source.device))?;
+    let decoder = source.device.run(|| weights.assemble(&source))?;
     Ok((decoder, reading.held))
 }
 
@@ -190,6 +191,7 @@ struct Shared<'a> {
     rope: Rope,
     swiglu: Swiglu,
     places: Places,
+    kv_form: KvForm,
 }
 
 /// Weights by layer, by what they do, and by whether they are added.
@@ -200,13 +202,15 @@ struct Weights(HashMap<(Option<u32>, TensorRole, bool), Weight>);
 const ARRANGING: &str = "arrange the weights";
 
 impl Weights {
-    fn assemble(mut self, spec: &DecoderSpec, device: &Device) -> Result<Decoder> {
+    fn assemble(mut self, source: &Source<'_>) -> Result<Decoder> {
+        let Source { spec, device, .. } = *source;
         let shared = Shared {
             spec,
             device,
             rope: Rope::new(&spec.rope),
             swiglu: Swiglu::new(device),
             places: Places::default(),
+            kv_form: source.kv_form,
         };
         let matrix = self.matrix(None, TensorRole::Embedding)?;
         let embedding = Embedding {
@@ -266,6 +270,8 @@ impl Weights {
                 head_dim: attention.head_dim as i32,
                 scale: attention.scale,
                 window,
+                kv_form: shared.kv_form,
+                multiplies_packed: !device.is_cuda(),
             },
             post_attention_norm: self.norm(spec, of, TensorRole::MlpNorm)?,
             mlp: self.mlp(shared, layer)?,

@@ -73,8 +73,8 @@ impl MlxModel {
         Self {
             info: parts.info,
             sizes: parts.sizes,
+            sequences: Sequences::new(parts.decoder.windows()),
             decoder: parts.decoder,
-            sequences: Sequences::new(parts.sizes.layers),
             choices: Choices::default(),
             since_release: 0,
             cache_limit: parts.cache_limit,
@@ -158,7 +158,7 @@ impl MlxModel {
             NewCaches::InStep(caches) => {
                 self.sequences.replace_batch(caches);
                 let together = self.sequences.batch().map_or(&[][..], BatchCache::layers);
-                arrays.extend(together.iter().filter_map(StepCache::arrays).flatten());
+                arrays.extend(together.iter().flat_map(StepCache::arrays));
             }
             NewCaches::Own(caches) => {
                 for (run, caches) in batch.runs.iter().zip(caches) {
@@ -166,7 +166,7 @@ impl MlxModel {
                 }
                 for run in &batch.runs {
                     let caches = self.sequences.get(run.sequence)?.caches()?;
-                    arrays.extend(caches.iter().filter_map(StepCache::arrays).flatten());
+                    arrays.extend(caches.iter().flat_map(StepCache::arrays));
                 }
             }
         }
@@ -356,6 +356,14 @@ impl Model for MlxModel {
     fn truncate(&mut self, sequence: SequenceId, len: usize) -> Result<()> {
         let stream = self.device.stream().clone();
         mlx_rs::with_stream(&stream, || self.sequences.truncate(sequence, len))
+    }
+
+    fn can_truncate(&self) -> bool {
+        self.sequences.keep_everything(self.info.context_length)
+    }
+
+    fn earliest_cut(&self, sequence: SequenceId) -> Result<usize> {
+        Ok(self.sequences.get(sequence)?.earliest_cut())
     }
 
     fn fork(&mut self, sequence: SequenceId) -> Result<SequenceId> {

@@ -3,8 +3,8 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use engine_core::{
-    EmbeddingSettings, Error, Field, LoadProgress, LoadRequest, LoadStage, ModelInfo, Pooling,
-    Progress, Quantization, Result,
+    EmbeddingSettings, Error, Field, KvType, LoadProgress, LoadRequest, LoadStage, ModelInfo,
+    Pooling, Progress, Quantization, Result,
 };
 use engine_runtime::{EngineSettings, Loaded, TextPipeline, TextSources};
 use model_arch::{DecoderSpec, LayerAttention};
@@ -17,6 +17,7 @@ use super::{
     device::Device,
     exception::Doing,
     file_errors::{from_arch, from_files},
+    kv_numbers::KvForm,
     loader::{Source, load},
     manifest::Manifest,
     model::{MlxModel, Parts},
@@ -143,6 +144,7 @@ impl Files {
         let options = &request.options;
         let device = Device::open(options.device)?;
         let compute = Compute::choose(options.compute, self.manifest.stored(), device.is_cpu());
+        let kv_form = kv_form(options.kv_type, &self.spec, compute)?;
         let bytes = self.manifest.memory_bytes(compute);
         if device.is_cpu() {
             ensure_room("the weights", bytes)?;
@@ -161,6 +163,7 @@ impl Files {
                 manifest: &self.manifest,
                 device: &device,
                 compute,
+                kv_form,
             },
             progress,
         )?;
@@ -178,7 +181,7 @@ impl Files {
             weight_bytes,
         };
         Ok(MlxModel::new(Parts {
-            sizes: sizes(&self.spec, self.context, compute),
+            sizes: sizes(&self.spec, self.context, compute, kv_form),
             info: model,
             decoder,
             cache_limit,
@@ -211,7 +214,31 @@ fn context(spec: &DecoderSpec, wanted: Option<u32>) -> Result<u32> {
     }
 }
 
-fn sizes(spec: &DecoderSpec, context: u32, compute: Compute) -> Sizes {
+/// How caches store their numbers.
+fn kv_form(wanted: KvType, spec: &DecoderSpec, compute: Compute) -> Result<KvForm> {
+    let head_dim = spec.attention.head_dim;
+    match wanted {
+        KvType::Q8 => {
+            KvForm::eight_bits(head_dim as usize).ok_or_else(|| Error::UnsupportedByModel {
+                field: Field::KvType,
+                reason: Cow::Owned(format!(
+                    "MLX packs numbers in groups of 32 or 64, and a head has {head_dim}"
+                )),
+            })
+        }
+        KvType::F16 if compute != Compute::F16 => Err(Error::InvalidParameter {
+            field: Field::KvType,
+            value: "f16".to_owned(),
+            expected: Cow::Owned(format!(
+                "auto or q8: on MLX the cache has else the type that the model computes in, {:?}",
+                compute.name()
+            )),
+        }),
+        _ => Ok(KvForm::Plain),
+    }
+}
+
+fn sizes(spec: &DecoderSpec, context: u32, compute: Compute, kv_form: KvForm) -> Sizes {
     Sizes {
         layers: spec.layers as usize,
         hidden: spec.hidden_size as usize,
@@ -226,6 +253,7 @@ fn sizes(spec: &DecoderSpec, context: u32, compute: Compute) -> Sizes {
             .iter()
             .all(|attention| matches!(attention, LayerAttention::Full)),
         compute,
+        kv_form,
     }
 }
 

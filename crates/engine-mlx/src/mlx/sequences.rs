@@ -8,7 +8,7 @@ use super::{
     batch::Sizes,
     batch_cache::{self, BatchCache, Member},
     exception::{Doing, MlxResult},
-    kv_cache::{StepCache, capacity_for},
+    kv_cache::StepCache,
     state,
 };
 use crate::backend::NAME;
@@ -31,10 +31,10 @@ enum Place {
 }
 
 impl Sequence {
-    fn empty(layers: usize) -> Self {
+    fn empty(windows: &[Option<usize>]) -> Self {
         Self {
             len: 0,
-            place: Place::Own(vec![StepCache::default(); layers]),
+            place: Place::Own(empty_caches(windows)),
         }
     }
 
@@ -75,9 +75,9 @@ impl Sequence {
     }
 
     /// Forgets caches that were not written to the end. The length stays.
-    fn lose_caches(&mut self, layers: usize) {
+    fn lose_caches(&mut self, windows: &[Option<usize>]) {
         self.place = match self.len {
-            0 => Place::Own(vec![StepCache::default(); layers]),
+            0 => Place::Own(empty_caches(windows)),
             _ => Place::Lost,
         };
     }
@@ -107,9 +107,20 @@ impl Sequence {
         self.own().iter().map(StepCache::bytes).sum()
     }
 
-    /// Positions that fit into its own caches as they are.
-    pub(super) fn capacity(&self) -> usize {
-        self.own().first().map_or(0, StepCache::capacity)
+    /// Positions of all layers' buffers that have to be made for `more` positions; `None` if it
+    /// has no caches of its own.
+    pub(super) fn growth(&self, more: usize) -> Option<usize> {
+        let growth = |cache: &StepCache| cache.growth(self.len, more);
+        match &self.place {
+            Place::Own(caches) => Some(caches.iter().map(growth).sum()),
+            _ => None,
+        }
+    }
+
+    /// The shortest length, apart from 0, that it can be cut to.
+    pub(super) fn earliest_cut(&self) -> usize {
+        let cuts = self.own().iter().map(StepCache::earliest_cut);
+        cuts.max().unwrap_or(0)
     }
 }
 
@@ -120,21 +131,22 @@ pub(super) struct Sequences {
     /// Those that last went in step.
     batch: Option<BatchCache>,
     given_out: u64,
-    layers: usize,
+    /// Positions that a token sees in each layer, itself included; all if `None`.
+    windows: Vec<Option<usize>>,
 }
 
 impl Sequences {
-    pub(super) fn new(layers: usize) -> Self {
+    pub(super) fn new(windows: Vec<Option<usize>>) -> Self {
         Self {
             open: BTreeMap::new(),
             batch: None,
             given_out: 0,
-            layers,
+            windows,
         }
     }
 
     pub(super) fn open(&mut self) -> SequenceId {
-        self.insert(Sequence::empty(self.layers))
+        self.insert(Sequence::empty(&self.windows))
     }
 
     pub(super) fn fork(&mut self, id: SequenceId) -> Result<SequenceId> {
@@ -167,23 +179,31 @@ impl Sequences {
         }
         if len == 0 {
             self.leave_batch(id);
-            let empty = Sequence::empty(self.layers);
+            let empty = Sequence::empty(&self.windows);
             *self.get_mut(id)? = empty;
         } else {
+            let earliest = self.get(id)?.earliest_cut();
+            if len < earliest {
+                return Err(Error::CutTooFar { len, earliest });
+            }
             self.separate(id)?;
-            let room = self.get(id)?.capacity();
-            if 2 * capacity_for(len) <= room {
-                // A short beginning must not hold, nor copy when it goes on, what was behind it.
-                let mut kept = self.get(id)?.clone();
-                kept.len = len;
-                let views = kept.views(id).doing("cut a KV cache")?;
-                let caches = batch_cache::copied(&views).doing("cut a KV cache")?;
-                self.get_mut(id)?.replace_caches(caches);
+            // A short beginning must not hold, nor copy when it goes on, what was behind it.
+            let cut = |cache: &StepCache| cache.cut(len);
+            let caches: MlxResult<_> = self.get(id)?.own().iter().map(cut).collect();
+            let sequence = self.get_mut(id)?;
+            if let Place::Own(own) = &mut sequence.place {
+                *own = caches.doing("cut a KV cache")?;
             }
             // What lies behind the length is written before it is read again.
-            self.get_mut(id)?.len = len;
+            sequence.len = len;
         }
         Ok(())
+    }
+
+    /// Whether no sequence of up to `context` tokens gives up anything.
+    pub(super) fn keep_everything(&self, context: usize) -> bool {
+        let caches = empty_caches(&self.windows);
+        caches.iter().all(|cache| cache.keeps_everything(context))
     }
 
     pub(super) fn close(&mut self, id: SequenceId) -> Result<()> {
@@ -259,7 +279,7 @@ impl Sequences {
         let lost = in_step.iter().flat_map(BatchCache::sequences).chain([id]);
         for id in lost {
             if let Some(sequence) = self.open.get_mut(&id) {
-                sequence.lose_caches(self.layers);
+                sequence.lose_caches(&self.windows);
             }
         }
     }
@@ -295,7 +315,7 @@ impl Sequences {
 
     /// Opens the sequence of an export.
     pub(super) fn import(&mut self, state: &SequenceState, sizes: &Sizes) -> Result<SequenceId> {
-        let caches = state::import(state, sizes)?;
+        let caches = state::import(state, &self.windows, sizes)?;
         Ok(self.insert(Sequence {
             len: state.len,
             place: Place::Own(caches),
@@ -329,6 +349,10 @@ impl Sequences {
         self.open.insert(id, sequence);
         id
     }
+}
+
+fn empty_caches(windows: &[Option<usize>]) -> Vec<StepCache> {
+    windows.iter().copied().map(StepCache::empty).collect()
 }
 
 fn unknown(id: SequenceId) -> Error {

@@ -1,5 +1,7 @@
 //! Sequences outside of the model: each layer's keys and values,
-//! `[1, kv_heads, positions, head_dim]`.
+//! `[1, kv_heads, positions, head_dim]`, or packed, with their scales and biases.
+//!
+//! A layer with a window has only the positions that later tokens see.
 
 use engine_core::{Error, Result, SequenceState, StateTensor, StateType};
 use mlx_rs::{Array, Dtype, transforms::eval};
@@ -8,7 +10,8 @@ use super::{
     batch::Sizes,
     batch_cache::Member,
     exception::{Doing, MlxResult},
-    kv_cache::{KeysAndValues, KvCache, StepCache},
+    kv_cache::{KvCache, StepCache, first_needed},
+    kv_numbers::{KeysAndValues, KvForm, Stored},
     upload::upload,
 };
 use crate::backend::NAME;
@@ -19,13 +22,15 @@ const OPERATION: &str = "copy a KV cache";
 pub(super) fn export(member: &Member, len: usize) -> Result<SequenceState> {
     let mut tensors = Vec::with_capacity(2 * member.layers.len());
     for (layer, KeysAndValues { keys, values }) in member.layers.iter().enumerate() {
-        for (name, array) in [("keys", keys), ("values", values)] {
-            tensors.push(StateTensor {
-                name: tensor_name(layer, name),
-                dtype: state_type(array.dtype())?,
-                shape: array.shape().iter().map(|size| *size as usize).collect(),
-                data: bytes(array).doing(OPERATION)?,
-            });
+        for (name, stored) in [("keys", keys), ("values", values)] {
+            for (part, array) in PARTS.iter().zip(stored.arrays()) {
+                tensors.push(StateTensor {
+                    name: tensor_name(layer, name, part),
+                    dtype: state_type(array.dtype())?,
+                    shape: array.shape().iter().map(|size| *size as usize).collect(),
+                    data: bytes(array).doing(OPERATION)?,
+                });
+            }
         }
     }
     Ok(SequenceState { len, tensors })
@@ -35,36 +40,60 @@ pub(super) fn export(member: &Member, len: usize) -> Result<SequenceState> {
 ///
 /// # Errors
 /// [`Error::InvalidState`] if it does not fit the model.
-pub(super) fn import(state: &SequenceState, sizes: &Sizes) -> Result<Vec<StepCache>> {
-    let shape = [1, sizes.kv_heads, state.len, sizes.head_dim];
-    let dimensions = shape.map(|size| size as i32);
-    let dtype = sizes.compute.dtype();
-    (0..sizes.layers)
-        .map(|layer| {
-            if state.len == 0 {
-                return Ok(StepCache::default());
-            }
-            let array = |name: &str| {
-                let name = tensor_name(layer, name);
-                let tensor = state
-                    .tensor(&name, state_type(dtype)?, &shape)
-                    .ok_or_else(|| Error::InvalidState {
-                        reason: format!("its {name} do not fit the model and its KV cache"),
-                    })?;
-                upload(&tensor.data, &dimensions, dtype).doing(OPERATION)
-            };
-            let new = KeysAndValues {
-                keys: array("keys")?,
-                values: array("values")?,
-            };
-            let append = || {
-                let (cache, _) = StepCache::default().append(0, &new)?;
-                eval(cache.arrays().into_iter().flatten())?;
-                MlxResult::Ok(cache)
-            };
-            append().doing(OPERATION)
-        })
-        .collect()
+pub(super) fn import(
+    state: &SequenceState,
+    windows: &[Option<usize>],
+    sizes: &Sizes,
+) -> Result<Vec<StepCache>> {
+    let import = |(layer, window): (usize, &Option<usize>)| {
+        if state.len == 0 {
+            return Ok(StepCache::empty(*window));
+        }
+        let positions = state.len - first_needed(*window, state.len);
+        let stored = |name: &str| stored(state, sizes, positions, layer, name);
+        let kept = KeysAndValues {
+            keys: stored("keys")?,
+            values: stored("values")?,
+        };
+        let cache = || {
+            let cache = StepCache::with(*window, state.len, &kept)?;
+            eval(cache.arrays())?;
+            MlxResult::Ok(cache)
+        };
+        cache().doing(OPERATION)
+    };
+    windows.iter().enumerate().map(import).collect()
+}
+
+/// The arrays of a layer's keys or values.
+fn stored(
+    state: &SequenceState,
+    sizes: &Sizes,
+    positions: usize,
+    layer: usize,
+    name: &str,
+) -> Result<Stored> {
+    let compute = sizes.compute.dtype();
+    let of = |numbers: usize, dtype: Dtype| ([1, sizes.kv_heads, positions, numbers], dtype);
+    let arrays = match sizes.kv_form {
+        KvForm::Plain => vec![of(sizes.head_dim, compute)],
+        KvForm::Groups(size) => {
+            let groups = of(sizes.head_dim / size as usize, compute);
+            vec![of(sizes.head_dim / 4, Dtype::Uint32), groups, groups]
+        }
+    };
+    let array = |(part, (shape, dtype)): (&&str, ([usize; 4], Dtype))| {
+        let name = tensor_name(layer, name, part);
+        let tensor = state
+            .tensor(&name, state_type(dtype)?, &shape)
+            .ok_or_else(|| Error::InvalidState {
+                reason: format!("its {name} do not fit the model and its KV cache"),
+            })?;
+        let dimensions = shape.map(|size| size as i32);
+        upload(&tensor.data, &dimensions, dtype).doing(OPERATION)
+    };
+    let arrays: Result<_> = PARTS.iter().zip(arrays).map(array).collect();
+    arrays.map(Stored::of)
 }
 
 fn bytes(array: &Array) -> MlxResult<Vec<u8>> {
@@ -81,6 +110,7 @@ fn state_type(dtype: Dtype) -> Result<StateType> {
         Dtype::Float16 => StateType::F16,
         Dtype::Bfloat16 => StateType::Bf16,
         Dtype::Float32 => StateType::F32,
+        Dtype::Uint32 => StateType::U32,
         other => {
             let reason = format!("its numbers are of type {other:?}");
             return Err(Error::backend(NAME, OPERATION, reason));
@@ -88,6 +118,9 @@ fn state_type(dtype: Dtype) -> Result<StateType> {
     })
 }
 
-fn tensor_name(layer: usize, name: &str) -> String {
-    format!("layers.{layer}.{name}")
+/// Behind the names of the arrays that stand for keys or values: numbers, scales, biases.
+const PARTS: [&str; 3] = ["", ".scales", ".biases"];
+
+fn tensor_name(layer: usize, name: &str, part: &str) -> String {
+    format!("layers.{layer}.{name}{part}")
 }

@@ -5,6 +5,7 @@ mod conformance;
 mod embeddings;
 mod forms;
 mod goldens;
+mod kv_caches;
 mod memory;
 mod mlx_process;
 mod options;

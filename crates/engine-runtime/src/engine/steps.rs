@@ -9,7 +9,7 @@ use super::{
     guarded::Guarded,
     scheduler::Scheduler,
 };
-use crate::prompt_cache::PromptCache;
+use crate::prompt_cache::{self, PromptCache};
 
 impl<M: Model> Scheduler<M> {
     /// Reads one piece of the prompt of every generation that is not through with it.
@@ -24,7 +24,7 @@ impl<M: Model> Scheduler<M> {
             generation.start();
             let mut end = (read + self.prefill_chunk).min(generation.prompt.len());
             let checkpoints = self.cache.needs_checkpoints();
-            if checkpoints {
+            if checkpoints && (read == 0 || prompt_cache::gives_up(&mut self.model, sequence)) {
                 end = generation.border_within(read, end);
             }
             let last = end == generation.prompt.len();

@@ -37,8 +37,8 @@ pub(crate) fn save<M: Model>(
     ]);
     let mut report = PromptCacheReport::default();
     let mut tensors = BTreeMap::new();
-    for (number, (tokens, sequence)) in cache.entries.by_last_use().into_iter().enumerate() {
-        let state = model.call("export a sequence", |model| model.export(*sequence))?;
+    for (number, (tokens, kept)) in cache.entries.by_last_use().into_iter().enumerate() {
+        let state = model.call("export a sequence", |model| model.export(kept.sequence))?;
         report.prompts += 1;
         report.tokens += tokens.len() as u64;
         tensors.insert(format!("{number}.tokens"), tokens_tensor(tokens));

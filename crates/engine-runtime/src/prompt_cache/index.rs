@@ -55,8 +55,8 @@ impl<V> PrefixIndex<V> {
             .collect()
     }
 
-    /// The key with the longest beginning in common with `tokens`; among equals, the shortest
-    /// extension of it.
+    /// The key with the longest beginning in common with `tokens`; among equals, the next one in
+    /// order.
     pub(crate) fn longest_common(&self, tokens: &[TokenId]) -> Option<Match> {
         let before = self.before(tokens);
         let from = self.from(tokens);
@@ -92,9 +92,15 @@ impl<V> PrefixIndex<V> {
         }
     }
 
-    /// Whether a key begins with all of `tokens`.
-    pub(crate) fn has_extension(&self, tokens: &[TokenId]) -> bool {
-        self.from(tokens).is_some_and(|key| key.starts_with(tokens))
+    /// The value of the first key, in the order of tokens, that begins with all of `tokens`.
+    pub(crate) fn extension(&self, tokens: &[TokenId]) -> Option<&V> {
+        let key = self.from(tokens).filter(|key| key.starts_with(tokens))?;
+        self.get(key)
+    }
+
+    /// A value, without counting that as a use.
+    pub(crate) fn get(&self, tokens: &[TokenId]) -> Option<&V> {
+        self.entries.get(tokens).map(|entry| &entry.value)
     }
 
     /// Adds a value, or takes the place of the one that was there, which comes back.
@@ -208,8 +214,10 @@ mod tests {
             keys in prop::collection::vec(tokens(), 0..20),
             query in tokens(),
         ) {
-            let expected = keys.iter().any(|key| key.starts_with(&query));
-            prop_assert_eq!(index(&keys).has_extension(&query), expected);
+            let extensions = keys.iter().filter(|key| key.starts_with(&query));
+            let index = index(&keys);
+            let found = index.extension(&query).map(|value| &keys[*value]);
+            prop_assert_eq!(found, extensions.min());
         }
     }
 

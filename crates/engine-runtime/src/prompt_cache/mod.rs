@@ -10,7 +10,7 @@ mod index;
 
 use engine_core::{Model, Result, SequenceId, TokenId};
 
-use self::index::PrefixIndex;
+use self::index::{Match, PrefixIndex};
 use crate::engine::Guarded;
 
 pub(crate) use disk::{load, save};
@@ -24,13 +24,21 @@ const LEAST_BUDGET: u64 = 512 << 20;
 
 /// The cached sequences of one model.
 ///
-/// Where sequences can be cut anywhere, an entry that another one extends is of no use and goes.
-/// Where they can't, each entry serves only requests that begin with all of it.
+/// An entry that another one extends, and that this one can be cut back to, is of no use and goes.
+/// One that can't be cut serves only requests that begin with all of it.
 #[derive(Debug)]
 pub(crate) struct PromptCache {
-    entries: PrefixIndex<SequenceId>,
+    entries: PrefixIndex<Kept>,
     budget: u64,
     cuts: bool,
+}
+
+/// A sequence in the cache.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    sequence: SequenceId,
+    /// See [`Model::earliest_cut`].
+    earliest_cut: usize,
 }
 
 /// A sequence that is open for a request.
@@ -105,22 +113,23 @@ impl PromptCache {
         let Some((_, before_last)) = prompt.split_last() else {
             return Ok(None);
         };
-        let found = if self.cuts {
-            self.entries.longest_common(before_last)
-        } else {
-            self.entries.longest_prefix(before_last)
-        };
-        let Some(found) = found.filter(|found| found.common >= LEAST_COMMON) else {
+        let Some(found) = self
+            .find(before_last)
+            .filter(|found| found.common >= LEAST_COMMON)
+        else {
             return Ok(None);
         };
         let cached = found.common;
         // What goes on at an entry's end takes its place, so that no memory is shared that a step
         // would then have to copy. When the generation is over, it comes back longer.
         let sequence = if self.cuts && cached == found.key.len() {
-            self.entries.remove(&found.key)
+            self.entries.remove(&found.key).map(|kept| kept.sequence)
         } else {
             match self.entries.touch(&found.key).copied() {
-                Some(entry) => Some(model.call("fork a sequence", |model| model.fork(entry))?),
+                Some(kept) => {
+                    let fork = |model: &mut M| model.fork(kept.sequence);
+                    Some(model.call("fork a sequence", fork)?)
+                }
                 None => None,
             }
         };
@@ -146,6 +155,18 @@ impl PromptCache {
         }
     }
 
+    /// The entry that serves the longest beginning of `tokens`.
+    fn find(&self, tokens: &[TokenId]) -> Option<Match> {
+        let serves = |found: &Match| {
+            let kept = self.entries.get(&found.key);
+            kept.is_some_and(|kept| kept.earliest_cut <= found.common)
+        };
+        self.entries
+            .longest_common(tokens)
+            .filter(serves)
+            .or_else(|| self.entries.longest_prefix(tokens))
+    }
+
     /// Keeps a sequence that holds these tokens, or closes it.
     pub(crate) fn keep<M: Model>(
         &mut self,
@@ -153,28 +174,40 @@ impl PromptCache {
         mut tokens: Vec<TokenId>,
         sequence: SequenceId,
     ) {
-        let len = model.call("measure a sequence", |model| model.sequence_len(sequence));
-        // A sequence of more tokens than are known can't be found again.
-        let known = len.is_ok_and(|len| {
-            tokens.truncate(len);
-            tokens.len() == len
+        let measured = model.call("measure a sequence", |model| {
+            let len = model.sequence_len(sequence)?;
+            Ok((len, model.earliest_cut(sequence)?))
         });
-        if !self.is_on() || !known || tokens.len() < LEAST_COMMON {
+        // A sequence of more tokens than are known can't be found again.
+        let earliest_cut = measured.ok().and_then(|(len, earliest_cut)| {
+            tokens.truncate(len);
+            (tokens.len() == len).then_some(earliest_cut)
+        });
+        let Some(earliest_cut) =
+            earliest_cut.filter(|_| self.is_on() && tokens.len() >= LEAST_COMMON)
+        else {
+            return close(model, sequence);
+        };
+        let extension = self.entries.extension(&tokens);
+        if extension.is_some_and(|longer| longer.earliest_cut <= tokens.len()) {
             return close(model, sequence);
         }
-        if self.cuts {
-            if self.entries.has_extension(&tokens) {
-                return close(model, sequence);
+        let mut rest = &tokens[..];
+        while let Some(shorter) = self.entries.longest_prefix(rest) {
+            if shorter.common < earliest_cut {
+                break;
             }
-            while let Some(shorter) = self.entries.longest_prefix(&tokens) {
-                self.entries
-                    .remove(&shorter.key)
-                    .into_iter()
-                    .for_each(|shorter| close(model, shorter));
+            rest = &tokens[..shorter.common - 1];
+            if let Some(shorter) = self.entries.remove(&shorter.key) {
+                close(model, shorter.sequence);
             }
         }
-        if let Some(same) = self.entries.insert(tokens, sequence) {
-            close(model, same);
+        let kept = Kept {
+            sequence,
+            earliest_cut,
+        };
+        if let Some(same) = self.entries.insert(tokens, kept) {
+            close(model, same.sequence);
         }
         self.shrink(model);
     }
@@ -197,22 +230,18 @@ impl PromptCache {
 
     /// Drops the entry that a request like this one would begin with.
     pub(crate) fn forget<M: Model>(&mut self, model: &mut Guarded<M>, prompt: &[TokenId]) {
-        let found = if self.cuts {
-            self.entries.longest_common(prompt)
-        } else {
-            self.entries.longest_prefix(prompt)
-        };
-        if let Some(sequence) = found.and_then(|found| self.entries.remove(&found.key)) {
-            close(model, sequence);
+        let found = self.find(prompt);
+        if let Some(kept) = found.and_then(|found| self.entries.remove(&found.key)) {
+            close(model, kept.sequence);
         }
     }
 
     /// Drops everything; `true` if there was anything.
     pub(crate) fn clear<M: Model>(&mut self, model: &mut Guarded<M>) -> bool {
         let mut any = false;
-        for sequence in self.entries.drain() {
+        for kept in self.entries.drain() {
             any = true;
-            close(model, sequence);
+            close(model, kept.sequence);
         }
         any
     }
@@ -237,7 +266,7 @@ impl PromptCache {
 
     /// What the cache holds.
     pub(crate) fn held<M: Model>(&self, model: &mut Guarded<M>) -> Held {
-        let sequences: Vec<_> = self.entries.values().copied().collect();
+        let sequences: Vec<_> = self.entries.values().map(|kept| kept.sequence).collect();
         let bytes = model.call("measure sequences", |model| {
             Ok(model.kv_bytes_of(&sequences))
         });
@@ -253,9 +282,16 @@ impl PromptCache {
             let Some(oldest) = self.entries.remove_oldest() else {
                 return;
             };
-            close(model, oldest);
+            close(model, oldest.sequence);
         }
     }
+}
+
+/// Whether a sequence can't be cut anywhere by now. Until then a copy at the end of a piece serves
+/// the messages that end within the piece, and the piece need not be divided for them.
+pub(crate) fn gives_up<M: Model>(model: &mut Guarded<M>, sequence: SequenceId) -> bool {
+    let earliest = model.call("measure a sequence", |model| model.earliest_cut(sequence));
+    earliest.is_ok_and(|earliest| earliest > 0)
 }
 
 /// Closes a sequence that nobody needs any more.

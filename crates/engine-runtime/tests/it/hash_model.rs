@@ -25,7 +25,7 @@ pub(crate) const BYTES_OF_A_TOKEN: u64 = 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Kind {
     pub(crate) seed: u64,
-    pub(crate) cuts: bool,
+    pub(crate) cuts: Cuts,
     pub(crate) exports: bool,
     /// Tokens that all sequences may hold together.
     pub(crate) room: usize,
@@ -34,6 +34,15 @@ pub(crate) struct Kind {
     pub(crate) flaw: Option<Flaw>,
     /// Tokens that were appended to any sequence.
     pub(crate) read: Arc<AtomicUsize>,
+}
+
+/// Where sequences can be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cuts {
+    Anywhere,
+    /// By less than this many tokens from the longest that the sequence has been.
+    Within(usize),
+    Nowhere,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +58,7 @@ impl Default for Kind {
     fn default() -> Self {
         Self {
             seed: 1,
-            cuts: true,
+            cuts: Cuts::Anywhere,
             exports: true,
             room: usize::MAX,
             budget: None,
@@ -127,10 +136,16 @@ fn text() -> Result<TextPipeline> {
     })
 }
 
+#[derive(Clone, Default)]
+struct Held {
+    tokens: Vec<TokenId>,
+    longest: usize,
+}
+
 struct HashModel {
     kind: Kind,
     info: ModelInfo,
-    sequences: HashMap<SequenceId, Vec<TokenId>>,
+    sequences: HashMap<SequenceId, Held>,
     lost: Vec<SequenceId>,
     opened: u64,
 }
@@ -163,21 +178,25 @@ impl HashModel {
         self.kind.flaw == Some(flaw)
     }
 
-    fn insert(&mut self, tokens: Vec<TokenId>) -> SequenceId {
+    fn insert(&mut self, held: Held) -> SequenceId {
         self.opened += 1;
         let id = SequenceId::new(self.opened);
-        self.sequences.insert(id, tokens);
+        self.sequences.insert(id, held);
         id
     }
 
     fn tokens(&self, id: SequenceId) -> Result<&Vec<TokenId>> {
+        Ok(&self.sequence(id)?.tokens)
+    }
+
+    fn sequence(&self, id: SequenceId) -> Result<&Held> {
         self.sequences
             .get(&id)
             .ok_or(Error::UnknownSequence { id: id.get() })
     }
 
     fn held(&self) -> usize {
-        self.sequences.values().map(Vec::len).sum()
+        self.sequences.values().map(|held| held.tokens.len()).sum()
     }
 
     fn failed(&self, reason: &str) -> Error {
@@ -191,7 +210,7 @@ impl Model for HashModel {
     }
 
     fn open(&mut self) -> Result<SequenceId> {
-        Ok(self.insert(Vec::new()))
+        Ok(self.insert(Held::default()))
     }
 
     fn sequence_len(&self, sequence: SequenceId) -> Result<usize> {
@@ -215,10 +234,12 @@ impl Model for HashModel {
             let mut rows = Vec::new();
             for (index, token) in run.tokens.iter().enumerate() {
                 let seed = self.kind.seed;
-                let Some(tokens) = self.sequences.get_mut(&run.sequence) else {
+                let Some(held) = self.sequences.get_mut(&run.sequence) else {
                     return Err(self.failed("no such sequence"));
                 };
+                let tokens = &mut held.tokens;
                 tokens.push(*token);
+                held.longest = held.longest.max(tokens.len());
                 let wanted = match run.logits {
                     LogitsWanted::None => false,
                     LogitsWanted::Last => index + 1 == run.tokens.len(),
@@ -236,33 +257,42 @@ impl Model for HashModel {
     }
 
     fn truncate(&mut self, sequence: SequenceId, len: usize) -> Result<()> {
-        let held = self.tokens(sequence)?.len();
-        if !self.kind.cuts && len != 0 && len != held {
-            return Err(self.no_cut());
+        let earliest = self.earliest_cut(sequence)?;
+        if len != 0 && len < earliest {
+            return Err(Error::CutTooFar { len, earliest });
         }
         if !self.has(Flaw::CutsDoNothing)
-            && let Some(tokens) = self.sequences.get_mut(&sequence)
+            && let Some(held) = self.sequences.get_mut(&sequence)
         {
-            tokens.truncate(len);
+            held.tokens.truncate(len);
         }
         Ok(())
     }
 
     fn can_truncate(&self) -> bool {
-        self.kind.cuts
+        self.kind.cuts == Cuts::Anywhere
+    }
+
+    fn earliest_cut(&self, sequence: SequenceId) -> Result<usize> {
+        let held = self.sequence(sequence)?;
+        Ok(match self.kind.cuts {
+            Cuts::Anywhere => 0,
+            Cuts::Within(few) => (held.longest + 1).saturating_sub(few),
+            Cuts::Nowhere => held.tokens.len(),
+        })
     }
 
     fn fork(&mut self, sequence: SequenceId) -> Result<SequenceId> {
-        let tokens = self.tokens(sequence)?.clone();
+        let held = self.sequence(sequence)?.clone();
         match self.kind.flaw {
-            Some(Flaw::ForksAreEmpty) => Ok(self.insert(Vec::new())),
+            Some(Flaw::ForksAreEmpty) => Ok(self.insert(Held::default())),
             Some(Flaw::ForksFail) => Err(self.failed("it can't fork")),
             Some(Flaw::ForksAreLost) => {
-                let copy = self.insert(tokens);
+                let copy = self.insert(held);
                 self.lost.push(copy);
                 Ok(copy)
             }
-            _ => Ok(self.insert(tokens)),
+            _ => Ok(self.insert(held)),
         }
     }
 
@@ -275,7 +305,7 @@ impl Model for HashModel {
     fn kv_bytes_of(&self, sequences: &[SequenceId]) -> u64 {
         let tokens = sequences.iter().filter_map(|id| self.sequences.get(id));
         tokens
-            .map(|tokens| tokens.len() as u64 * BYTES_OF_A_TOKEN)
+            .map(|held| held.tokens.len() as u64 * BYTES_OF_A_TOKEN)
             .sum()
     }
 
@@ -308,12 +338,11 @@ impl Model for HashModel {
                 reason: "no tokens".to_owned(),
             })?;
         let (tokens, _) = tensor.data.as_chunks::<4>();
-        Ok(self.insert(
-            tokens
-                .iter()
-                .map(|token| u32::from_le_bytes(*token))
-                .collect(),
-        ))
+        let tokens = tokens.iter().map(|token| u32::from_le_bytes(*token));
+        Ok(self.insert(Held {
+            tokens: tokens.collect(),
+            longest: state.len,
+        }))
     }
 
     fn memory(&self) -> MemoryReport {
@@ -325,14 +354,5 @@ impl Model for HashModel {
 
     fn trim(&mut self) -> Result<()> {
         Ok(())
-    }
-}
-
-impl HashModel {
-    fn no_cut(&self) -> Error {
-        Error::Unsupported {
-            backend: self.info.backend.name.clone(),
-            field: Field::PromptCache,
-        }
     }
 }

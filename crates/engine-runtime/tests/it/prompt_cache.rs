@@ -10,7 +10,7 @@ use futures_executor::block_on;
 use futures_util::{StreamExt as _, future::join_all};
 use proptest::prelude::*;
 
-use crate::hash_model::{BYTES_OF_A_TOKEN, END, Flaw, Kind};
+use crate::hash_model::{BYTES_OF_A_TOKEN, Cuts, END, Flaw, Kind};
 
 const ANSWER: usize = 6;
 
@@ -142,7 +142,7 @@ fn where_memory_ends_the_cache_makes_way() {
 #[test]
 fn a_model_that_cannot_cut_comes_back_to_messages_and_pieces() {
     let kind = Kind {
-        cuts: false,
+        cuts: Cuts::Nowhere,
         prefill_chunk: 16,
         ..Kind::default()
     };
@@ -165,6 +165,67 @@ fn a_model_that_cannot_cut_comes_back_to_messages_and_pieces() {
     let answer = kind.answer(&one, ANSWER);
     let longer = [&one[..], &answer, &prompt(9, 5)].concat();
     assert!(cached(&kind, &engine, &longer) >= one.len() + answer.len() - 1);
+}
+
+#[test]
+fn a_model_that_cuts_a_little_comes_back_within_that_and_to_messages_and_pieces() {
+    let kind = Kind {
+        cuts: Cuts::Within(10),
+        prefill_chunk: 16,
+        ..Kind::default()
+    };
+    let engine = kind.engine();
+    let one = [prompt(1, 10), vec![END], prompt(3, 34)].concat();
+    assert_eq!(cached(&kind, &engine, &one), 0);
+    // Cut from the end: the same again, and one that differs in its last tokens.
+    assert_eq!(cached(&kind, &engine, &one), one.len() - 1);
+    let other = [&one[..one.len() - 2], &prompt(7, 9)].concat();
+    assert_eq!(cached(&kind, &engine, &other), one.len() - 2);
+    // Further back only where a piece, or a message, ends.
+    let other = [&one[..30], &prompt(7, 9)].concat();
+    assert_eq!(cached(&kind, &engine, &other), 27);
+    let other = [&one[..14], &prompt(7, 9)].concat();
+    assert_eq!(cached(&kind, &engine, &other), 11);
+}
+
+#[test]
+fn messages_are_read_together_until_the_sequence_gives_something_up() {
+    let message = [prompt(1, 5), vec![END]].concat();
+    let pieces = |cuts| {
+        let kind = Kind {
+            cuts,
+            prefill_chunk: 16,
+            ..Kind::default()
+        };
+        let messages = message.repeat(8);
+        let events: Vec<_> = block_on(kind.engine().stream(request(&messages)).unwrap().collect());
+        let prefill = |event: engine_core::Result<GenerationEvent>| match event.unwrap() {
+            GenerationEvent::Prefill { processed, .. } => Some(processed),
+            _ => None,
+        };
+        events.into_iter().filter_map(prefill).collect::<Vec<_>>()
+    };
+    assert_eq!(pieces(Cuts::Anywhere), [16, 32, 48]);
+    assert_eq!(pieces(Cuts::Within(100)), [6, 22, 38, 48]);
+    assert_eq!(pieces(Cuts::Within(30)), [6, 22, 38, 42, 48]);
+    assert_eq!(pieces(Cuts::Nowhere), [6, 12, 18, 24, 30, 36, 42, 48]);
+}
+
+#[test]
+fn places_that_a_longer_sequence_can_be_cut_to_are_not_kept() {
+    let entries = |cuts| {
+        let kind = Kind {
+            cuts,
+            prefill_chunk: 8,
+            ..Kind::default()
+        };
+        let engine = kind.engine();
+        cached(&kind, &engine, &prompt(1, 40));
+        block_on(engine.memory()).unwrap().cached_prompts
+    };
+    assert_eq!(entries(Cuts::Anywhere), 1);
+    assert_eq!(entries(Cuts::Within(100)), 1);
+    assert_eq!(entries(Cuts::Nowhere), 5);
 }
 
 #[test]
@@ -332,7 +393,11 @@ proptest! {
     #[test]
     fn no_history_of_the_cache_changes_an_answer(
         steps in prop::collection::vec(step(), 1..25),
-        cuts: bool,
+        cuts in prop_oneof![
+            Just(Cuts::Anywhere),
+            Just(Cuts::Nowhere),
+            (1..40usize).prop_map(Cuts::Within),
+        ],
         prefill_chunk in 1..12usize,
         budget in prop_oneof![Just(None), (0..3000u64).prop_map(Some)],
         room in prop_oneof![Just(usize::MAX), 200..400usize],

@@ -19,5 +19,5 @@ fn the_model_of_the_example_conforms() {
         let model = CountingModel::new(CountingBackend.info());
         Ok(Box::new(model) as Box<dyn Model>)
     });
-    suite.run().assert_passed(38);
+    suite.run().assert_passed(40);
 }

@@ -411,11 +411,17 @@ fn end_tokens_may_be_one_or_several() {
 }
 
 #[test]
-fn kv_cache_grows_by_keys_and_values_of_all_layers() {
-    assert_eq!(
-        spec("llama", json!({})).kv_bytes_per_token(2),
-        2 * 2 * 2 * 8 * 2
+fn kv_cache_grows_by_keys_and_values_of_all_layers_up_to_their_windows() {
+    let token = 2 * 2 * 8 * 2;
+    assert_eq!(spec("llama", json!({})).kv_bytes(10, 2), 10 * 2 * token);
+    let windowed = spec(
+        "llama",
+        json!({"sliding_window": 7, "layer_types": ["sliding_attention", "full_attention"]}),
     );
+    for context in [1, 7, 8, 100] {
+        let kept = u64::from(context + context.min(7));
+        assert_eq!(windowed.kv_bytes(context, 2), kept * token);
+    }
 }
 
 #[test]

@@ -159,7 +159,7 @@ proptest! {
             prop_assert_eq!(spec.attention.heads % spec.attention.kv_heads, 0);
             prop_assert!(spec.rope.inverse_frequencies().iter().all(|f| f.is_finite()));
             prop_assert!(spec.tensors().count() >= 3);
-            prop_assert!(spec.kv_bytes_per_token(4) > 0);
+            prop_assert!(spec.kv_bytes(1, 4) > 0);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sizes from a `config.json`.
 
-use engine_core::{KvCacheShape, Quantization};
+use engine_core::{KvCacheShape, Quantization, SlidingLayers};
 use proptest::prelude::*;
 use registry::{ConfigFacts, Runs};
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ fn a_known_architecture_is_counted_exactly() {
         kv_heads: 3,
         head_dim: 64,
         element_bytes: 2,
+        sliding: None,
     };
     assert_eq!(facts.kv_cache, Some(shape));
 }
@@ -53,6 +54,31 @@ fn weights_are_packed_numbers_and_what_belongs_to_them() {
         let expected = packed / 2 + packed / 32 * 2 * element + norms * element;
         assert_eq!(estimate.weight_bytes, expected);
         assert_eq!(estimate.kv_bytes, 1000 * 2 * 30 * 3 * 64 * element);
+    }
+}
+
+#[test]
+fn a_window_bounds_the_cache_of_its_layers() {
+    let mut config = small();
+    config["sliding_window"] = json!(512);
+    config["layer_types"] = (0..30)
+        .map(|layer| match layer % 3 {
+            0 => "full_attention",
+            _ => "sliding_attention",
+        })
+        .collect();
+    let facts = facts(&config);
+    let expected = SlidingLayers {
+        layers: 20,
+        window: 512,
+    };
+    assert_eq!(facts.kv_cache.unwrap().sliding, Some(expected));
+    for context in [100, 4096] {
+        let estimate = facts.memory_estimate(None, context, 2).unwrap();
+        let kept = 10 * context + 20 * context.min(512);
+        assert_eq!(estimate.kv_bytes, u64::from(kept) * 2 * 3 * 64 * 2);
+        let shape = facts.kv_cache.unwrap();
+        assert_eq!(shape.bytes(context), estimate.kv_bytes);
     }
 }
 

@@ -1,32 +1,35 @@
 //! The cache in steps against one that joins arrays, bit for bit.
 
-use mlx_rs::{random, transforms::eval};
+use mlx_rs::{Dtype, random, transforms::eval};
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::kv_numbers::KvForm, *};
 
-/// The oracle: what is kept is cut to its length and joined to what is new.
+/// The oracle: what is kept is cut to its length and joined to what is new, and nothing is given
+/// up.
 #[derive(Clone, Debug, Default)]
 struct ConcatCache(Option<KeysAndValues>);
 
 impl KvCache for ConcatCache {
-    fn append(&self, len: usize, new: &KeysAndValues) -> MlxResult<(Self, KeysAndValues)> {
-        let append = |old: Option<&Array>, new: &Array| match old {
-            Some(old) if len > 0 => {
-                let kept = slices::positions(old, 0..len as i32)?;
-                concatenate(&[&kept, new], 2)
-            }
-            _ => Ok(new.clone()),
+    fn append(
+        &self,
+        len: usize,
+        first: usize,
+        new: &KeysAndValues,
+    ) -> MlxResult<(Self, KeysAndValues)> {
+        let all = match &self.0 {
+            Some(old) if len > 0 => old.zip(new, |old, new| {
+                concatenate(&[&slices::positions(old, 0..len as i32)?, new], 2)
+            })?,
+            _ => new.clone(),
         };
-        let all = KeysAndValues {
-            keys: append(self.0.as_ref().map(|old| &old.keys), &new.keys)?,
-            values: append(self.0.as_ref().map(|old| &old.values), &new.values)?,
-        };
-        Ok((Self(Some(all.clone())), all))
+        let end = all.positions() as i32;
+        let seen = all.map(|all| slices::positions(all, first as i32..end))?;
+        Ok((Self(Some(all)), seen))
     }
 
-    fn arrays(&self) -> Option<[&Array; 2]> {
-        self.0.as_ref().map(|all| [&all.keys, &all.values])
+    fn arrays(&self) -> Vec<&Array> {
+        self.0.iter().flat_map(KeysAndValues::arrays).collect()
     }
 }
 
@@ -44,13 +47,13 @@ fn random_positions(positions: usize, dtype: Dtype) -> KeysAndValues {
             .unwrap()
     };
     KeysAndValues {
-        keys: draw(),
-        values: draw(),
+        keys: KvForm::Plain.store(&draw()).unwrap(),
+        values: KvForm::Plain.store(&draw()).unwrap(),
     }
 }
 
 fn assert_same(step: &KeysAndValues, concat: &KeysAndValues) {
-    for (step, concat) in [(&step.keys, &concat.keys), (&step.values, &concat.values)] {
+    for (step, concat) in step.arrays().zip(concat.arrays()) {
         assert_eq!(step.shape(), concat.shape());
         assert_eq!(step.dtype(), concat.dtype());
         assert!(step.eq_values(concat).unwrap(), "the caches differ");
@@ -58,7 +61,7 @@ fn assert_same(step: &KeysAndValues, concat: &KeysAndValues) {
 }
 
 /// Both caches of one sequence.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Pair {
     len: usize,
     step: StepCache,
@@ -66,13 +69,22 @@ struct Pair {
 }
 
 impl Pair {
+    fn new(window: Option<usize>) -> Self {
+        Self {
+            len: 0,
+            step: StepCache::empty(window),
+            concat: ConcatCache::default(),
+        }
+    }
+
     fn append(&mut self, new: &KeysAndValues) {
-        let (step, all) = self.step.append(self.len, new).unwrap();
-        let (concat, expected) = self.concat.append(self.len, new).unwrap();
+        let first = first_seen(self.step.window, self.len);
+        let (step, all) = self.step.append(self.len, first, new).unwrap();
+        let (concat, expected) = self.concat.append(self.len, first, new).unwrap();
         self.step = step;
         self.concat = concat;
-        self.len += new.keys.dim(2) as usize;
-        eval(self.step.arrays().into_iter().flatten()).unwrap();
+        self.len += new.positions();
+        eval(self.step.arrays()).unwrap();
         assert_same(&all, &expected);
     }
 }
@@ -99,9 +111,10 @@ proptest! {
 
     #[test]
     fn any_appends_cuts_and_forks_match_the_joining_cache(
+        window in prop_oneof![Just(None), (1..700usize).prop_map(Some)],
         operations in prop::collection::vec(operation(), 1..24),
     ) {
-        let mut pairs = vec![Pair::default()];
+        let mut pairs = vec![Pair::new(window)];
         let mut current = 0;
         for operation in operations {
             match operation {
@@ -109,7 +122,11 @@ proptest! {
                     pairs[current].append(&random_positions(positions, Dtype::Float32));
                 }
                 Operation::Truncate(share) => {
-                    pairs[current].len = (pairs[current].len as f64 * share) as usize;
+                    let pair = &mut pairs[current];
+                    let earliest = pair.step.earliest_cut();
+                    let len = earliest + ((pair.len - earliest) as f64 * share) as usize;
+                    pair.step = pair.step.cut(len).unwrap();
+                    pair.len = len;
                 }
                 Operation::Fork => {
                     let copy = pairs[current].clone();
@@ -127,29 +144,29 @@ proptest! {
 #[test]
 fn hundreds_of_single_steps_match_the_joining_cache() {
     for dtype in [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16] {
-        let mut pair = Pair::default();
+        let mut pair = Pair::new(None);
         pair.append(&random_positions(5, dtype));
         for _ in 0..600 {
             pair.append(&random_positions(1, dtype));
         }
-        assert_eq!(pair.step.capacity(), 3 * STEP);
+        assert_eq!(pair.step.end(), 3 * STEP);
     }
 }
 
 #[test]
 fn steps_built_before_the_last_is_done_match_too() {
-    let mut pair = Pair::default();
+    let mut pair = Pair::new(None);
     let mut waiting = Vec::new();
     for _ in 0..300 {
         let new = random_positions(1, Dtype::Float32);
-        let (step, all) = pair.step.append(pair.len, &new).unwrap();
-        let (concat, expected) = pair.concat.append(pair.len, &new).unwrap();
+        let (step, all) = pair.step.append(pair.len, 0, &new).unwrap();
+        let (concat, expected) = pair.concat.append(pair.len, 0, &new).unwrap();
         pair = Pair {
             len: pair.len + 1,
             step,
             concat,
         };
-        mlx_rs::transforms::async_eval(pair.step.arrays().into_iter().flatten()).unwrap();
+        mlx_rs::transforms::async_eval(pair.step.arrays()).unwrap();
         waiting.push((all, expected));
     }
     for (all, expected) in &waiting {
@@ -162,9 +179,50 @@ fn capacity_is_a_whole_number_of_steps() {
     for (len, capacity) in [(0, 0), (1, 256), (256, 256), (257, 512)] {
         assert_eq!(capacity_for(len), capacity);
     }
-    let mut pair = Pair::default();
-    assert_eq!((pair.step.capacity(), pair.step.bytes()), (0, 0));
+    let mut pair = Pair::new(None);
+    assert_eq!((pair.step.end(), pair.step.bytes()), (0, 0));
     pair.append(&random_positions(257, Dtype::Float16));
-    assert_eq!(pair.step.capacity(), 512);
+    assert_eq!(pair.step.end(), 512);
     assert_eq!(pair.step.bytes(), 2 * 2 * 8 * 512 * 2);
+}
+
+#[test]
+fn a_window_bounds_the_buffers_and_leaves_room_to_cut_back() {
+    for window in [1, 200, 256, 300] {
+        let mut pair = Pair::new(Some(window));
+        for _ in 0..20 {
+            pair.append(&random_positions(100, Dtype::Float32));
+            let held = pair.step.buffers().unwrap().positions();
+            assert!(
+                held <= window + SPARE + 100 + 3 * STEP,
+                "{held} for {window}"
+            );
+            let earliest = pair.step.earliest_cut();
+            assert!(earliest + SPARE <= pair.len, "{earliest} of {}", pair.len);
+        }
+        // What leaves the model is what the next token sees, and goes on alike.
+        let kept = pair.step.view(pair.len).unwrap().unwrap();
+        assert_eq!(kept.positions(), (window - 1).max(1));
+        pair.step = StepCache::with(Some(window), pair.len, &kept).unwrap();
+        assert_eq!(pair.step.earliest_cut(), pair.len);
+        for positions in [1, 1, 400, 1] {
+            pair.append(&random_positions(positions, Dtype::Float32));
+        }
+    }
+}
+
+#[test]
+fn growth_is_what_an_append_makes() {
+    for window in [None, Some(100), Some(700)] {
+        let mut pair = Pair::new(window);
+        for positions in [1, 255, 1, 600, 1, 200, 300, 1] {
+            let growth = pair.step.growth(pair.len, positions);
+            let before = pair.step.end();
+            pair.append(&random_positions(positions, Dtype::Float32));
+            match growth {
+                0 => assert_eq!(pair.step.end(), before),
+                _ => assert_eq!(pair.step.buffers().unwrap().positions(), growth),
+            }
+        }
+    }
 }

@@ -34,13 +34,14 @@ impl MlxModel {
         texts: &[&[TokenId]],
         pooling: Pooling,
     ) -> Result<Vec<Vec<f32>>> {
+        let windows = self.decoder.windows();
         let mut under_way = Vec::with_capacity(texts.len());
         for tokens in texts {
             check_text(tokens, &self.sizes)?;
             under_way.push(Text {
                 tokens,
                 done: 0,
-                caches: vec![StepCache::default(); self.sizes.layers],
+                caches: windows.iter().copied().map(StepCache::empty).collect(),
                 vector: None,
             });
         }
@@ -62,8 +63,7 @@ impl MlxModel {
         let sizes = &self.sizes;
         let positions: usize = texts.iter().map(|text| capacity_for(text.len())).sum();
         let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
-        let kv_row = 2 * (sizes.kv_heads * sizes.head_dim * sizes.layers) as u64;
-        let caches = positions as u64 * kv_row * sizes.compute.bytes();
+        let caches = (positions * sizes.layers) as u64 * sizes.position_bytes();
         if !self.device.is_cpu() {
             return ensure_within_limit("the texts to embed", caches);
         }
@@ -143,7 +143,7 @@ impl Text<'_> {
                 None => sum,
             });
         }
-        let caches = self.caches.iter().filter_map(StepCache::arrays).flatten();
+        let caches = self.caches.iter().flat_map(StepCache::arrays);
         eval(caches.chain(&self.vector))
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use engine_conformance::{EngineSuite, ModelSuite, Tolerance};
-use engine_core::{Model, Progress};
+use engine_core::{KvType, Model, Progress};
 use engine_mlx::{MlxBackend, MlxModel};
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ const ROUNDING: Tolerance = Tolerance {
 fn a_plain_model_conforms() {
     let _process = beside_others();
     let (suite, _folder) = model_suite(&Tiny::llama());
-    suite.with_tolerance(ROUNDING).run().assert_passed(47);
+    suite.with_tolerance(ROUNDING).run().assert_passed(50);
 }
 
 #[test]
@@ -43,7 +43,30 @@ fn a_quantized_model_with_a_window_conforms() {
     config["layer_types"] = json!(["sliding_attention", "full_attention"]);
     config["sliding_window"] = json!(6);
     let (suite, _folder) = model_suite(&Tiny::new(&config, safetensors::Dtype::F16));
-    suite.with_tolerance(ROUNDING).run().assert_passed(47);
+    suite.with_tolerance(ROUNDING).run().assert_passed(51);
+}
+
+#[test]
+fn a_model_with_a_window_and_a_cache_of_eight_bits_conforms() {
+    let _process = beside_others();
+    let mut config = llama_config();
+    config["head_dim"] = json!(32);
+    config["layer_types"] = json!(["sliding_attention", "full_attention"]);
+    config["sliding_window"] = json!(6);
+    let folder = Tiny::new(&config, safetensors::Dtype::F32).write();
+    let mut request = on_cpu(folder.path());
+    request.options.kv_type = KvType::Q8;
+    let suite = ModelSuite::new(move || {
+        let model = MlxModel::load(&request, &Progress::silent())?;
+        Ok(Box::new(model) as Box<dyn Model>)
+    });
+    suite
+        .with_tolerance(Tolerance {
+            absolute: 1e-6,
+            relative: 1e-2,
+        })
+        .run()
+        .assert_passed(51);
 }
 
 #[test]

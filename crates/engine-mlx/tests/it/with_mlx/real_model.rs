@@ -73,7 +73,7 @@ fn the_real_model_conforms() {
     .with_operations(12)
     .with_deadline(Duration::from_mins(10))
     .run()
-    .assert_passed(47);
+    .assert_passed(50);
 }
 
 #[test]
