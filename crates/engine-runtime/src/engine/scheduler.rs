@@ -103,7 +103,7 @@ impl<M: Model> Scheduler<M> {
                     let _ = reply.send(self.model.call("give back memory", Model::trim));
                 }
                 Command::SavePrompts(path, reply) => {
-                    let saved = prompt_cache::save(&self.cache, &mut self.model, &path);
+                    let saved = prompt_cache::save(&mut self.cache, &mut self.model, &path);
                     let _ = reply.send(saved);
                 }
                 Command::LoadPrompts(path, reply) => {

@@ -24,16 +24,20 @@ use crate::engine::Guarded;
 const FORMAT: &str = "mlxengine-prompt-cache";
 const VERSION: &str = "1";
 
-/// Writes all entries; the file is whole or untouched.
+/// Writes all entries; the file is whole or untouched. Where there is no memory left to find out
+/// which model this is, those that were used longest ago make room for that.
 pub(crate) fn save<M: Model>(
-    cache: &PromptCache,
+    cache: &mut PromptCache,
     model: &mut Guarded<M>,
     path: &Path,
 ) -> Result<PromptCacheReport> {
     let metadata = HashMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
         ("version".to_owned(), VERSION.to_owned()),
-        ("model".to_owned(), fingerprint(model)?),
+        (
+            "model".to_owned(),
+            cache.with_little_room(model, fingerprint)?,
+        ),
     ]);
     let mut report = PromptCacheReport::default();
     let mut tensors = BTreeMap::new();
@@ -58,7 +62,8 @@ pub(crate) fn load<M: Model>(
     path: &Path,
 ) -> Result<PromptCacheReport> {
     let bytes = read_whole(path).map_err(|source| failed(model, "read", path, source))?;
-    let entries = read(&bytes, &fingerprint(model)?)?;
+    let fingerprint = cache.with_little_room(model, fingerprint)?;
+    let entries = read(&bytes, &fingerprint)?;
     let mut report = PromptCacheReport {
         bytes: bytes.len() as u64,
         ..PromptCacheReport::default()

@@ -264,6 +264,27 @@ impl PromptCache {
         }
     }
 
+    /// Does what takes little memory. As long as there is none left, the cache gives up what was used
+    /// longest ago.
+    fn with_little_room<M: Model, T>(
+        &mut self,
+        model: &mut Guarded<M>,
+        mut work: impl FnMut(&mut Guarded<M>) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            let result = work(model);
+            let Err(engine_core::Error::OutOfMemory { purpose, reason }) = &result else {
+                return result;
+            };
+            let Some(oldest) = self.entries.remove_oldest() else {
+                return result;
+            };
+            tracing::warn!(%purpose, %reason, "out of memory; the prompt cache gives some up");
+            close(model, oldest.sequence);
+            model.call("give back memory", Model::trim)?;
+        }
+    }
+
     /// What the cache holds.
     pub(crate) fn held<M: Model>(&self, model: &mut Guarded<M>) -> Held {
         let sequences: Vec<_> = self.entries.values().map(|kept| kept.sequence).collect();

@@ -140,6 +140,28 @@ fn where_memory_ends_the_cache_makes_way() {
 }
 
 #[test]
+fn what_is_used_longest_ago_makes_room_for_saving() {
+    let kind = Kind {
+        room: 60,
+        ..Kind::default()
+    };
+    let engine = kind.engine();
+    // Five tokens are left, and to tell which model this is takes twelve.
+    for first in 1..4 {
+        assert_eq!(cached(&kind, &engine, &prompt(first, 14)), 0);
+    }
+    assert_eq!(
+        block_on(engine.memory()).unwrap().kv_bytes,
+        55 * BYTES_OF_A_TOKEN
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prompts.safetensors");
+    let saved = block_on(engine.save_prompt_cache(&path)).unwrap();
+    assert_eq!(saved.prompts, 2);
+    assert_eq!(cached(&kind, &engine, &prompt(3, 14)), 13);
+}
+
+#[test]
 fn a_model_that_cannot_cut_comes_back_to_messages_and_pieces() {
     let kind = Kind {
         cuts: Cuts::Nowhere,
