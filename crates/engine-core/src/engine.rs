@@ -49,7 +49,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     ///   chat's answer has thoughts or calls, as [`GenerationEvent`] says.
     /// - The tokens of all events, in order, are those of the answer.
     /// - A call in a `ToolCall` is of a tool of the request, with arguments that fit its schema.
-    /// - Without tools that are offered there is neither `ToolCall` nor `InvalidToolCall`.
+    /// - Without tools that are offered there is none of `ToolCallDelta`, `ToolCall` and
+    ///   `InvalidToolCall`.
     /// - What a `ToolCallDelta` shows is what the `ToolCall` says that follows; each call that is
     ///   shown ends in one, or in an `InvalidToolCall`.
     /// - A limit on thinking ends the thought when it is reached, and the answer goes on.

@@ -34,11 +34,11 @@ impl LayerPages {
         }
     }
 
-    /// The pages of the first `len` positions that [`LayerPages::needed`] gives.
-    pub(crate) fn of(window: Option<usize>, len: usize, held: Vec<Arc<Page>>) -> Self {
+    /// The last pages of `len` positions.
+    pub(crate) fn ending_at(window: Option<usize>, len: usize, held: Vec<Arc<Page>>) -> Self {
         Self {
             window,
-            given_up: first_seen(window, len) / PAGE,
+            given_up: len.div_ceil(PAGE).saturating_sub(held.len()),
             held,
         }
     }
@@ -48,9 +48,16 @@ impl LayerPages {
         first_seen(window, len) / PAGE..len.div_ceil(PAGE)
     }
 
-    /// Positions that a token sees, itself included; all if `None`.
-    pub(crate) fn window(&self) -> Option<usize> {
-        self.window
+    /// Numbers of the pages that a sequence of `len` positions holds unless it was cut back to them.
+    pub(crate) fn usual(window: Option<usize>, len: usize) -> std::ops::Range<usize> {
+        first_spare(window, len) / PAGE..len.div_ceil(PAGE)
+    }
+
+    /// The pages of `len` positions, but for what a sequence of that length gives up.
+    pub(crate) fn kept(&self, len: usize) -> &[Arc<Page>] {
+        let usual = Self::usual(self.window, len).start;
+        let unused = usual.saturating_sub(self.given_up);
+        self.held.get(unused..).unwrap_or(&[])
     }
 
     /// All pages that are held.
@@ -98,11 +105,15 @@ impl LayerPages {
     pub(crate) fn release_unused(&mut self, len: usize) {
         let used = len.div_ceil(PAGE).saturating_sub(self.given_up);
         self.held.truncate(used);
-        let spare = first_seen(self.window, len).saturating_sub(PAGE);
-        let unseen = (spare / PAGE).saturating_sub(self.given_up);
+        let unseen = (first_spare(self.window, len) / PAGE).saturating_sub(self.given_up);
         self.held.drain(..unseen.min(self.held.len()));
         self.given_up += unseen;
     }
+}
+
+/// The first position that is kept of `len`.
+fn first_spare(window: Option<usize>, len: usize) -> usize {
+    first_seen(window, len).saturating_sub(PAGE)
 }
 
 /// The first position that a token at position `len` sees.

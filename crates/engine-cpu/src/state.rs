@@ -1,5 +1,5 @@
-//! Sequences outside of the model: each layer's pages, one behind the other, as many as the next
-//! token needs.
+//! Sequences outside of the model: each layer's pages, one behind the other, those that the next
+//! token needs and as many before them as a sequence keeps.
 
 use std::sync::Arc;
 
@@ -15,9 +15,7 @@ use crate::{
 pub(crate) fn export(sequence: &Sequence, shape: PageShape) -> SequenceState {
     let mut tensors = Vec::new();
     for (layer, pages) in sequence.layers.iter().enumerate() {
-        let needed = LayerPages::needed(pages.window(), sequence.len);
-        let held = pages.held();
-        let kept = held.get(needed.start - pages.given_up()..).unwrap_or(&[]);
+        let kept = pages.kept(sequence.len);
         for (index, (name, dtype, dimensions)) in shape.arrays().into_iter().enumerate() {
             let data = kept
                 .iter()
@@ -50,7 +48,7 @@ pub(crate) fn import(
         layers: Vec::with_capacity(windows.len()),
     };
     for (layer, window) in windows.iter().enumerate() {
-        let count = LayerPages::needed(*window, state.len).len();
+        let count = pages_of(state, layer, *window, shape);
         let arrays = shape
             .arrays()
             .into_iter()
@@ -73,10 +71,24 @@ pub(crate) fn import(
             }
             pages.push(Arc::new(page));
         }
-        let pages = LayerPages::of(*window, state.len, pages);
+        let pages = LayerPages::ending_at(*window, state.len, pages);
         sequence.layers.push(pages);
     }
     Ok(sequence)
+}
+
+/// How many pages there are of a layer; the least that would do if the number there can't be.
+fn pages_of(state: &SequenceState, layer: usize, window: Option<usize>, shape: PageShape) -> usize {
+    let least = LayerPages::needed(window, state.len).len();
+    let most = LayerPages::usual(window, state.len).len();
+    let arrays = shape.arrays();
+    let name = arrays.first().map(|(name, ..)| tensor_name(layer, name));
+    let tensors = &mut state.tensors.iter();
+    let there = tensors.find(|tensor| Some(&tensor.name) == name.as_ref());
+    there
+        .and_then(|tensor| tensor.shape.first().copied())
+        .filter(|count| (least..=most).contains(count))
+        .unwrap_or(least)
 }
 
 fn tensor_name(layer: usize, name: &str) -> String {

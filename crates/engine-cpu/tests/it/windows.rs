@@ -227,11 +227,12 @@ fn a_window_that_no_sequence_outgrows_gives_up_nothing() {
         assert_eq!(model.can_truncate(), cuts, "{context}");
         let sequence = model.open().unwrap();
         append(&mut model, sequence, &long_prompt()[..context]);
-        assert_eq!(
-            model.earliest_cut(sequence).unwrap() == 0,
-            cuts,
-            "{context}"
-        );
+        let state = model.export(sequence).unwrap();
+        let imported = model.import(&state).unwrap();
+        for sequence in [sequence, imported] {
+            let earliest = model.earliest_cut(sequence).unwrap();
+            assert_eq!(earliest == 0, cuts, "{context}");
+        }
     }
 }
 

@@ -137,7 +137,7 @@ impl Batch {
             let end = run.len + run.rows;
             activations += (sizes.heads * run.rows) as u64 * end as u64;
             activations += (run.wanted * sizes.vocab) as u64;
-            if sizes.kv_form != KvForm::Plain {
+            if sizes.kv_form != KvForm::Plain && run.rows > 1 {
                 // Several rows see packed keys and values as numbers.
                 activations += (2 * sizes.kv_heads * sizes.head_dim) as u64 * end as u64;
             }

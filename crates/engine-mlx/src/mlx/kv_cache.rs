@@ -27,8 +27,8 @@ pub(super) trait KvCache: Clone {
 /// Positions by which a buffer grows.
 pub(super) const STEP: usize = 256;
 
-/// Positions before a window that are kept all the same, so that a sequence can always be cut by a
-/// few tokens.
+/// Positions before a window that are kept all the same, so that a sequence can be cut by a few
+/// tokens, unless it comes from outside of the model.
 const SPARE: usize = 64;
 
 /// A cache in buffers with room for more positions than there are.
@@ -116,9 +116,10 @@ impl StepCache {
         }
     }
 
-    /// Whether its buffers begin with the first position as long as there are at most `len`.
+    /// Whether it begins with the first position as long as there are at most `len`, also where it
+    /// has been outside of the model.
     pub(super) fn keeps_everything(&self, len: usize) -> bool {
-        start_for(self.window, first_seen(self.window, len)) == 0
+        first_seen(self.window, len) == 0
     }
 
     /// Positions of the buffers that have to be made for `more` positions behind `len`; 0 if they

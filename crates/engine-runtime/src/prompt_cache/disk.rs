@@ -18,7 +18,7 @@ use engine_core::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::NamedTempFile;
 
-use super::{PromptCache, close, fingerprint::fingerprint};
+use super::{PromptCache, close};
 use crate::engine::Guarded;
 
 const FORMAT: &str = "mlxengine-prompt-cache";
@@ -34,10 +34,7 @@ pub(crate) fn save<M: Model>(
     let metadata = HashMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
         ("version".to_owned(), VERSION.to_owned()),
-        (
-            "model".to_owned(),
-            cache.with_little_room(model, fingerprint)?,
-        ),
+        ("model".to_owned(), cache.fingerprint(model)?),
     ]);
     let mut report = PromptCacheReport::default();
     let mut tensors = BTreeMap::new();
@@ -62,7 +59,7 @@ pub(crate) fn load<M: Model>(
     path: &Path,
 ) -> Result<PromptCacheReport> {
     let bytes = read_whole(path).map_err(|source| failed(model, "read", path, source))?;
-    let fingerprint = cache.with_little_room(model, fingerprint)?;
+    let fingerprint = cache.fingerprint(model)?;
     let entries = read(&bytes, &fingerprint)?;
     let mut report = PromptCacheReport {
         bytes: bytes.len() as u64,

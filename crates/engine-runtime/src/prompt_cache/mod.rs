@@ -24,13 +24,16 @@ const LEAST_BUDGET: u64 = 512 << 20;
 
 /// The cached sequences of one model.
 ///
-/// An entry that another one extends, and that this one can be cut back to, is of no use and goes.
+/// An entry that another one extends, and that can't be cut further back than this one, is of no use
+/// and goes.
 /// One that can't be cut serves only requests that begin with all of it.
 #[derive(Debug)]
 pub(crate) struct PromptCache {
     entries: PrefixIndex<Kept>,
     budget: u64,
     cuts: bool,
+    /// What tells the model from others, once it has been asked for.
+    fingerprint: Option<String>,
 }
 
 /// A sequence in the cache.
@@ -69,6 +72,7 @@ impl PromptCache {
             entries: PrefixIndex::default(),
             budget,
             cuts,
+            fingerprint: None,
         }
     }
 
@@ -188,13 +192,18 @@ impl PromptCache {
         else {
             return close(model, sequence);
         };
-        let extension = self.entries.extension(&tokens);
-        if extension.is_some_and(|longer| longer.earliest_cut <= tokens.len()) {
+        let serves_as_much = |longer: &Kept| {
+            longer.earliest_cut <= earliest_cut && longer.earliest_cut <= tokens.len()
+        };
+        if self.entries.extension(&tokens).is_some_and(serves_as_much) {
             return close(model, sequence);
         }
         let mut rest = &tokens[..];
         while let Some(shorter) = self.entries.longest_prefix(rest) {
-            if shorter.common < earliest_cut {
+            let kept = self.entries.get(&shorter.key);
+            let is_served =
+                |kept: &Kept| earliest_cut <= kept.earliest_cut && earliest_cut <= shorter.common;
+            if !kept.is_some_and(is_served) {
                 break;
             }
             rest = &tokens[..shorter.common - 1];
@@ -264,8 +273,16 @@ impl PromptCache {
         }
     }
 
+    fn fingerprint<M: Model>(&mut self, model: &mut Guarded<M>) -> Result<String> {
+        let known = match self.fingerprint.take() {
+            Some(known) => known,
+            None => self.with_little_room(model, fingerprint::fingerprint)?,
+        };
+        Ok(self.fingerprint.insert(known).clone())
+    }
+
     /// Does what takes little memory. As long as there is none left, the cache gives up what was used
-    /// longest ago.
+    /// longest ago, but for one entry.
     fn with_little_room<M: Model, T>(
         &mut self,
         model: &mut Guarded<M>,
@@ -276,6 +293,9 @@ impl PromptCache {
             let Err(engine_core::Error::OutOfMemory { purpose, reason }) = &result else {
                 return result;
             };
+            if self.entries.len() <= 1 {
+                return result;
+            }
             let Some(oldest) = self.entries.remove_oldest() else {
                 return result;
             };

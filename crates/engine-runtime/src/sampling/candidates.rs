@@ -38,7 +38,7 @@ pub(super) struct Candidates {
     /// No token that is not listed has a score of this or more.
     pub(super) cut: f32,
     /// What was subtracted from logits to make the largest score 0.
-    pub(super) shift: f32,
+    pub(super) shift: f64,
     /// Sums over the tokens in play that are not listed.
     pub(super) rest: Sums,
 }
@@ -114,7 +114,7 @@ impl Candidates {
             *candidate = Candidate::new(candidate.token, candidate.score - top);
         }
         self.cut -= top;
-        self.shift += top;
+        self.shift += f64::from(top);
         self.bound_rest();
     }
 
@@ -124,7 +124,7 @@ impl Candidates {
             *candidate = Candidate::new(candidate.token, candidate.score / temperature);
         }
         self.cut /= temperature;
-        self.shift /= temperature;
+        self.shift /= f64::from(temperature);
         self.bound_rest();
     }
 

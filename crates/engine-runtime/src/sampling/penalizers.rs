@@ -73,7 +73,7 @@ impl Penalizers {
     }
 
     /// A token's logit behind the penalties.
-    pub(super) fn penalty_of(&self, token: TokenId, logit: f32) -> f32 {
+    pub(super) fn penalty_of(&self, token: TokenId, logit: f64) -> f64 {
         self.penalties
             .as_ref()
             .map_or(logit, |penalties| penalties.of(token, logit))

@@ -79,13 +79,13 @@ impl Penalties {
     pub(super) fn apply(&self, logits: &mut [f32]) {
         for (token, seen) in &self.seen {
             if let Some(logit) = logits.get_mut(*token as usize) {
-                *logit = self.changed(*logit, *seen);
+                *logit = self.changed(f64::from(*logit), *seen) as f32;
             }
         }
     }
 
     /// The logit of a token, changed if it was seen.
-    pub(super) fn of(&self, token: TokenId, logit: f32) -> f32 {
+    pub(super) fn of(&self, token: TokenId, logit: f64) -> f64 {
         match self.seen.get(&token) {
             Some(seen) => self.changed(logit, *seen),
             None => logit,
@@ -95,22 +95,22 @@ impl Penalties {
     /// Repetition, presence and frequency, in this order.
     ///
     /// A finite logit stays finite, so that a harsh setting is not taken for a failed model.
-    fn changed(&self, logit: f32, seen: Seen) -> f32 {
+    fn changed(&self, logit: f64, seen: Seen) -> f64 {
         if !logit.is_finite() {
             return logit;
         }
         let mut value = logit;
         if seen.anywhere > 0 {
             if value > 0.0 {
-                value /= self.repetition;
+                value /= f64::from(self.repetition);
             } else {
-                value *= self.repetition;
+                value *= f64::from(self.repetition);
             }
         }
         if seen.generated > 0 {
-            value -= self.presence;
-            value -= self.frequency * seen.generated as f32;
+            value -= f64::from(self.presence);
+            value -= f64::from(self.frequency) * f64::from(seen.generated);
         }
-        value.clamp(f32::MIN, f32::MAX)
+        value.clamp(f64::from(f32::MIN), f64::from(f32::MAX))
     }
 }

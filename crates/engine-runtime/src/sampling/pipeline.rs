@@ -13,7 +13,7 @@ use super::{
     exponentials::{CHUNK, Weighting},
     filters,
     penalizers::Penalizers,
-    scan::Scan,
+    scan::{BLOCK, Scan},
 };
 
 /// How much is found out about the tokens.
@@ -230,7 +230,7 @@ impl Pipeline {
             );
             *above = least;
             self.listed.cut = (least - top) / temperature;
-            self.listed.shift = top / temperature;
+            self.listed.shift = f64::from(top) / f64::from(temperature);
         }
         self.listed.unlisted = logits.len() - self.listed.list.len();
         if least == f32::MIN || !self.listed.is_open() {
@@ -268,10 +268,14 @@ impl Pipeline {
         let weighting = Weighting::new(step.top, self.temperature);
         let tokens = step.logits.iter().enumerate().skip(chunk * CHUNK);
         for (token, logit) in tokens.take(CHUNK) {
-            // Those that are ruled out have no share.
-            if *logit < least && *logit > f32::MIN {
+            if *logit >= least || !step.scan.is_in_play(token / BLOCK) {
+                continue;
+            }
+            let weight = f64::from(weighting.of(*logit).0);
+            // What is ruled out weighs next to nothing.
+            if weight > 1e-30 {
                 chosen = token as TokenId;
-                sum += f64::from(weighting.of(*logit).0);
+                sum += weight;
                 if sum > target {
                     break;
                 }
@@ -303,7 +307,13 @@ impl Pipeline {
                 Stage::Penalties => {
                     let shift = kept.shift;
                     kept.rescore(|token, score| {
-                        step.penalizers.penalty_of(token, score + shift) - shift
+                        let before = f64::from(score) + shift;
+                        let after = step.penalizers.penalty_of(token, before);
+                        if after == before {
+                            score
+                        } else {
+                            (after - shift) as f32
+                        }
                     });
                 }
                 Stage::Dry => {

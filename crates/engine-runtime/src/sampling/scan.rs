@@ -71,6 +71,12 @@ impl Scan {
         });
     }
 
+    /// Whether a block has tokens in play. The logits of one that has not mean nothing.
+    pub(super) fn is_in_play(&self, block: usize) -> bool {
+        let maxima = self.maxima.get(block);
+        maxima.is_some_and(|maxima| reaches(maxima, f32::MIN))
+    }
+
     /// How many columns hold a logit of at least `least`.
     pub(super) fn columns_from(&self, least: f32) -> usize {
         let maxima = self.maxima.as_flattened().iter();

@@ -126,6 +126,9 @@ impl KnownPrompts {
     }
 
     fn remember(&mut self, text: &str, tokens: &[TokenId]) {
+        if text.len() > BYTES {
+            return;
+        }
         let cuts = self.cuts(text, tokens);
         // The text goes on where an earlier one ended.
         let last = cuts.last().map_or(0, |cut| cut.end);
@@ -136,7 +139,7 @@ impl KnownPrompts {
                 .last()
                 .is_some_and(|cut| cut.end > common.min(last))
         });
-        if cuts.is_empty() || text.len() > BYTES {
+        if cuts.is_empty() {
             return;
         }
         self.recent.push_back(Known {

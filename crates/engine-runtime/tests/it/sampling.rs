@@ -487,3 +487,38 @@ fn draws_reach_the_floor_of_a_large_vocabulary() {
         );
     }
 }
+
+/// A flat distribution is not listed: blocks of which the mask allows nothing hold what an earlier
+/// step left there.
+#[test]
+fn a_mask_holds_for_the_floor_of_a_large_vocabulary_too() {
+    const DRAWS: usize = 4_000;
+    const LEN: usize = 4_096;
+    let mut logits = vec![0.0_f32; LEN];
+    logits[700] = 6.0;
+    let all = vec![u32::MAX; LEN / 32];
+    let mut some = all.clone();
+    some[256 / 32..512 / 32].fill(0);
+    some[2_048 / 32..3_072 / 32].fill(0);
+    let mut sampler = sampler(&seeded(5), &[]);
+    let mut seen = [0_u32; LEN / 256];
+    for _ in 0..DRAWS {
+        sampler.choose(&logits, Some(&all)).expect("a token");
+        let token = sampler.choose(&logits, Some(&some)).expect("a token") as usize;
+        assert!(some[token / 32] != 0, "{token} is forbidden");
+        if token != 700 {
+            seen[token / 256] += 1;
+        }
+    }
+    let allowed = seen.iter().filter(|count| **count > 0).count();
+    assert_eq!(allowed, LEN / 256 - 5, "blocks out of reach: {seen:?}");
+    let each = DRAWS as f64 / (2_816.0 + 6_f64.exp()) * 256.0;
+    for count in seen.iter().filter(|count| **count > 0) {
+        // Six standard deviations of a count.
+        let difference = (f64::from(*count) - each).abs();
+        assert!(
+            difference < 6.0 * each.sqrt(),
+            "{count} instead of {each:.0}: {seen:?}"
+        );
+    }
+}

@@ -58,7 +58,8 @@ impl DeepSeekScan {
                     let begun = if rest.trim_start().starts_with('{') {
                         Some((0, kind.as_str()))
                     } else {
-                        let block = rest.find(DEEPSEEK_BLOCK);
+                        let end = rest.find(DEEPSEEK_END).unwrap_or(rest.len());
+                        let block = rest[..end].find(DEEPSEEK_BLOCK);
                         block.map(|at| (at + DEEPSEEK_BLOCK.len(), rest[..at].trim()))
                     };
                     match begun {

@@ -58,7 +58,7 @@ fn up_to<'a>(text: Option<&'a str>, ends: &[char]) -> Name<'a> {
         None => Name::Unknown,
         Some(at) => match text[..at].trim() {
             "" => Name::None,
-            name if name.contains(char::is_whitespace) => Name::None,
+            name if name.contains(char::is_whitespace) || name.contains('{') => Name::None,
             name => Name::Found(name),
         },
     }
