@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How many bytes gather before they are sent to the disk.
-const SEND_OUT: u64 = 64 << 20;
+const SEND_OUT: u64 = 256 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Partial {
