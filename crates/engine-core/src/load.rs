@@ -57,7 +57,8 @@ pub enum KvType {
 
 /// Settings of one load.
 ///
-/// A backend honours every field that is set, or refuses with [`Error::Unsupported`].
+/// A backend honours every field that is set, or refuses with an error that names it:
+/// [`Error::Unsupported`] where it never can, another where this model or value can't be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoadOptions {
