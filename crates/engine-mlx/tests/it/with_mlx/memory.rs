@@ -152,7 +152,9 @@ fn a_step_writes_its_caches_in_place() {
         let before = active();
         mlx_rs::memory::reset_peak_memory().unwrap();
         append(&mut model, sequence, &[6]);
-        let taken = mlx_rs::memory::peak_memory().unwrap().saturating_sub(before);
+        let taken = mlx_rs::memory::peak_memory()
+            .unwrap()
+            .saturating_sub(before);
         assert!(taken < buffer / 2, "{taken} bytes for a step on the host");
     }
     for _ in 0..10 {
@@ -162,7 +164,9 @@ fn a_step_writes_its_caches_in_place() {
         let next = model.step_greedy(&[DeviceRun { sequence, input }]).unwrap()[0];
         model.read_token(token).unwrap();
         token = next;
-        let taken = mlx_rs::memory::peak_memory().unwrap().saturating_sub(before);
+        let taken = mlx_rs::memory::peak_memory()
+            .unwrap()
+            .saturating_sub(before);
         assert!(taken < buffer / 2, "{taken} bytes for a step on the device");
     }
 }
