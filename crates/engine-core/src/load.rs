@@ -34,7 +34,8 @@ pub enum ComputeType {
     Stored,
     /// 32-bit floating point.
     F32,
-    /// 16-bit floating point.
+    /// 16 bits a number: floating point, or integers with a scale for each head's key and value that
+    /// come as near.
     F16,
     /// Brain floating point.
     Bf16,
@@ -48,7 +49,8 @@ pub enum KvType {
     /// The backend's default.
     #[default]
     Auto,
-    /// 16-bit floating point.
+    /// 16 bits a number: floating point, or integers with a scale for each head's key and value that
+    /// come as near.
     F16,
     /// 8-bit integers with a scale for each head's key and value, or with a scale and a bias for
     /// each group of their numbers.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum StateType {
     /// Signed 8-bit integers.
     I8,
+    /// Signed 16-bit integers.
+    I16,
     /// Unsigned 32-bit integers.
     U32,
     /// 16-bit floating point.
@@ -23,7 +25,7 @@ impl StateType {
     pub const fn bytes(self) -> usize {
         match self {
             Self::I8 => 1,
-            Self::F16 | Self::Bf16 => 2,
+            Self::I16 | Self::F16 | Self::Bf16 => 2,
             Self::U32 | Self::F32 => 4,
         }
     }

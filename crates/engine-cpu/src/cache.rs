@@ -1,13 +1,14 @@
 //! Keys and values of the positions so far, in pages.
 //!
-//! A page holds [`PAGE`] positions of all heads of one layer. Keys lie with their positions side by
-//! side, so that scores of sixteen positions are computed at once; values lie with their
-//! dimensions side by side. A fork shares its pages until one of the two writes.
+//! A page holds [`PAGE`] positions of all heads of one layer, as integers with a scale for each head's
+//! key and value at each position. Keys lie with their positions side by side, so that scores of
+//! sixteen positions are computed at once; values lie with their dimensions side by side. Two
+//! dimensions of a key, and two positions of a value, are neighbours, as products of pairs take them.
+//! A fork shares its pages until one of the two writes.
 
 use engine_core::{Error, KvType, Result, StateType};
-use half::{f16, slice::HalfFloatSliceExt};
 
-use crate::kernels::{ContextPage, KeyLanes, PAGE, ValueRows};
+use crate::kernels::{ContextPage, Integers, KeyLanes, MOST, PAGE, ValueRows};
 
 /// The form and sizes of a layer's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +21,26 @@ pub(crate) struct PageShape {
 /// The type of cached numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageKind {
-    F16,
-    /// Eight bits, with a scale for each head's key and value at each position.
-    Q8,
+    /// Sixteen bits, of which thirteen are used: more, and sums of products would not fit.
+    Sixteen,
+    Eight,
 }
 
 impl From<KvType> for PageKind {
     fn from(kind: KvType) -> Self {
         match kind {
-            KvType::Q8 => Self::Q8,
-            _ => Self::F16,
+            KvType::Q8 => Self::Eight,
+            _ => Self::Sixteen,
+        }
+    }
+}
+
+impl PageKind {
+    /// The largest integer.
+    pub(crate) const fn most(self) -> f32 {
+        match self {
+            Self::Sixteen => MOST,
+            Self::Eight => 127.0,
         }
     }
 }
@@ -38,28 +49,27 @@ impl PageShape {
     /// Bytes of a page.
     pub(crate) const fn bytes(&self) -> u64 {
         let numbers = 2 * (self.kv_heads * self.head_dim * PAGE) as u64;
+        let scales = 2 * (self.kv_heads * PAGE * size_of::<f32>()) as u64;
         match self.kind {
-            PageKind::F16 => 2 * numbers,
-            PageKind::Q8 => numbers + 2 * 4 * (self.kv_heads * PAGE) as u64,
+            PageKind::Sixteen => 2 * numbers + scales,
+            PageKind::Eight => numbers + scales,
         }
     }
 
     /// The arrays of a page: name, type, dimensions.
-    pub(crate) fn arrays(&self) -> Vec<(&'static str, StateType, Vec<usize>)> {
-        let (numbers, scaled) = match self.kind {
-            PageKind::F16 => (StateType::F16, false),
-            PageKind::Q8 => (StateType::I8, true),
+    pub(crate) fn arrays(&self) -> [(&'static str, StateType, Vec<usize>); 4] {
+        let numbers = match self.kind {
+            PageKind::Sixteen => StateType::I16,
+            PageKind::Eight => StateType::I8,
         };
-        let mut arrays = vec![
-            ("keys", numbers, vec![self.kv_heads, self.head_dim, PAGE]),
-            ("values", numbers, vec![self.kv_heads, PAGE, self.head_dim]),
-        ];
-        if scaled {
-            for name in ["key_scales", "value_scales"] {
-                arrays.push((name, StateType::F32, vec![self.kv_heads, PAGE]));
-            }
-        }
-        arrays
+        let (heads, dims) = (self.kv_heads, self.head_dim);
+        let scales = || vec![heads, PAGE];
+        [
+            ("keys", numbers, vec![heads, dims / 2, PAGE, 2]),
+            ("values", numbers, vec![heads, PAGE / 2, dims, 2]),
+            ("key_scales", StateType::F32, scales()),
+            ("value_scales", StateType::F32, scales()),
+        ]
     }
 
     const fn head(&self) -> usize {
@@ -71,21 +81,88 @@ impl PageShape {
 #[derive(Debug)]
 pub(crate) struct Page {
     shape: PageShape,
-    numbers: PageNumbers,
+    keys: Stored,
+    values: Stored,
+}
+
+/// All heads' integers and scales.
+#[derive(Debug)]
+struct Stored {
+    integers: StoredIntegers,
+    scales: Vec<f32>,
 }
 
 #[derive(Debug)]
-enum PageNumbers {
-    F16 {
-        keys: Vec<u16>,
-        values: Vec<u16>,
-    },
-    Q8 {
-        keys: Vec<i8>,
-        key_scales: Vec<f32>,
-        values: Vec<i8>,
-        value_scales: Vec<f32>,
-    },
+enum StoredIntegers {
+    Sixteen(Vec<i16>),
+    Eight(Vec<i8>),
+}
+
+impl Stored {
+    fn zeros(shape: PageShape) -> Result<Self> {
+        let all = shape.kv_heads * shape.head();
+        Ok(Self {
+            integers: match shape.kind {
+                PageKind::Sixteen => StoredIntegers::Sixteen(zeros(all)?),
+                PageKind::Eight => StoredIntegers::Eight(zeros(all)?),
+            },
+            scales: zeros(shape.kv_heads * PAGE)?,
+        })
+    }
+
+    fn copy(&self) -> Result<Self> {
+        Ok(Self {
+            integers: match &self.integers {
+                StoredIntegers::Sixteen(integers) => StoredIntegers::Sixteen(copy(integers)?),
+                StoredIntegers::Eight(integers) => StoredIntegers::Eight(copy(integers)?),
+            },
+            scales: copy(&self.scales)?,
+        })
+    }
+
+    fn bytes(&self) -> [&[u8]; 2] {
+        let integers = match &self.integers {
+            StoredIntegers::Sixteen(integers) => bytemuck::cast_slice(integers),
+            StoredIntegers::Eight(integers) => bytemuck::cast_slice(integers),
+        };
+        [integers, bytemuck::cast_slice(&self.scales)]
+    }
+
+    fn bytes_mut(&mut self) -> [&mut [u8]; 2] {
+        let integers = match &mut self.integers {
+            StoredIntegers::Sixteen(integers) => bytemuck::cast_slice_mut(integers),
+            StoredIntegers::Eight(integers) => bytemuck::cast_slice_mut(integers),
+        };
+        [integers, bytemuck::cast_slice_mut(&mut self.scales)]
+    }
+
+    /// Puts pairs of integers, or single ones, where `places` says.
+    fn set(&mut self, integers: &[i16], places: impl Iterator<Item = usize>) {
+        match &mut self.integers {
+            StoredIntegers::Sixteen(all) => {
+                for (x, place) in integers.iter().zip(places) {
+                    all[place] = *x;
+                }
+            }
+            StoredIntegers::Eight(all) => {
+                for (x, place) in integers.iter().zip(places) {
+                    // None is beyond `PageKind::most`.
+                    all[place] = *x as i8;
+                }
+            }
+        }
+    }
+
+    fn page(&self, head: usize, shape: PageShape) -> ContextPage<'_> {
+        let range = head * shape.head()..(head + 1) * shape.head();
+        ContextPage {
+            integers: match &self.integers {
+                StoredIntegers::Sixteen(integers) => Integers::Sixteen(&integers[range]),
+                StoredIntegers::Eight(integers) => Integers::Eight(&integers[range]),
+            },
+            scales: &self.scales[head * PAGE..(head + 1) * PAGE],
+        }
+    }
 }
 
 impl Page {
@@ -94,20 +171,11 @@ impl Page {
     /// # Errors
     /// [`Error::OutOfMemory`] if the system has no memory left.
     pub(crate) fn new(shape: PageShape) -> Result<Self> {
-        let all = shape.kv_heads * shape.head();
-        let numbers = match shape.kind {
-            PageKind::F16 => PageNumbers::F16 {
-                keys: zeros(all)?,
-                values: zeros(all)?,
-            },
-            PageKind::Q8 => PageNumbers::Q8 {
-                keys: zeros(all)?,
-                key_scales: zeros(shape.kv_heads * PAGE)?,
-                values: zeros(all)?,
-                value_scales: zeros(shape.kv_heads * PAGE)?,
-            },
-        };
-        Ok(Self { shape, numbers })
+        Ok(Self {
+            shape,
+            keys: Stored::zeros(shape)?,
+            values: Stored::zeros(shape)?,
+        })
     }
 
     /// Another page with the same content.
@@ -115,204 +183,99 @@ impl Page {
     /// # Errors
     /// As [`Page::new`]'s.
     pub(crate) fn copy(&self) -> Result<Self> {
-        let mut copy = Self::new(self.shape)?;
-        match (&mut copy.numbers, &self.numbers) {
-            (
-                PageNumbers::F16 { keys, values },
-                PageNumbers::F16 {
-                    keys: old_keys,
-                    values: old_values,
-                },
-            ) => {
-                keys.copy_from_slice(old_keys);
-                values.copy_from_slice(old_values);
-            }
-            (
-                PageNumbers::Q8 {
-                    keys,
-                    key_scales,
-                    values,
-                    value_scales,
-                },
-                PageNumbers::Q8 {
-                    keys: old_keys,
-                    key_scales: old_key_scales,
-                    values: old_values,
-                    value_scales: old_value_scales,
-                },
-            ) => {
-                keys.copy_from_slice(old_keys);
-                key_scales.copy_from_slice(old_key_scales);
-                values.copy_from_slice(old_values);
-                value_scales.copy_from_slice(old_value_scales);
-            }
-            // Both are of one shape.
-            _ => {}
-        }
-        Ok(copy)
+        Ok(Self {
+            shape: self.shape,
+            keys: self.keys.copy()?,
+            values: self.values.copy()?,
+        })
+    }
+
+    /// The largest integer that it takes.
+    pub(crate) const fn most(&self) -> f32 {
+        self.shape.kind.most()
     }
 
     /// Its arrays as bytes, in the order of [`PageShape::arrays`].
-    pub(crate) fn bytes(&self) -> Vec<&[u8]> {
-        match &self.numbers {
-            PageNumbers::F16 { keys, values } => {
-                vec![bytemuck::cast_slice(keys), bytemuck::cast_slice(values)]
-            }
-            PageNumbers::Q8 {
-                keys,
-                key_scales,
-                values,
-                value_scales,
-            } => vec![
-                bytemuck::cast_slice(keys),
-                bytemuck::cast_slice(values),
-                bytemuck::cast_slice(key_scales),
-                bytemuck::cast_slice(value_scales),
-            ],
-        }
+    pub(crate) fn bytes(&self) -> [&[u8]; 4] {
+        let ([keys, key_scales], [values, value_scales]) = (self.keys.bytes(), self.values.bytes());
+        [keys, values, key_scales, value_scales]
     }
 
     /// Its arrays as bytes that may be written.
-    pub(crate) fn bytes_mut(&mut self) -> Vec<&mut [u8]> {
-        match &mut self.numbers {
-            PageNumbers::F16 { keys, values } => {
-                vec![
-                    bytemuck::cast_slice_mut(keys),
-                    bytemuck::cast_slice_mut(values),
-                ]
-            }
-            PageNumbers::Q8 {
-                keys,
-                key_scales,
-                values,
-                value_scales,
-            } => vec![
-                bytemuck::cast_slice_mut(keys),
-                bytemuck::cast_slice_mut(values),
-                bytemuck::cast_slice_mut(key_scales),
-                bytemuck::cast_slice_mut(value_scales),
-            ],
-        }
+    pub(crate) fn bytes_mut(&mut self) -> [&mut [u8]; 4] {
+        let ([keys, key_scales], [values, value_scales]) =
+            (self.keys.bytes_mut(), self.values.bytes_mut());
+        [keys, values, key_scales, value_scales]
     }
 
-    /// Writes the key of one head at one place.
-    pub(crate) fn write_key(&mut self, head: usize, place: usize, key: &[f32]) {
-        let first = head * self.shape.head() + place;
-        match &mut self.numbers {
-            PageNumbers::F16 { keys, .. } => {
-                let lanes = keys[first..].iter_mut().step_by(PAGE);
-                let mut half = [f16::ZERO; 16];
-                let mut lanes = lanes.take(key.len());
-                for key in key.chunks(half.len()) {
-                    let half = &mut half[..key.len()];
-                    to_half(key, half);
-                    for (half, lane) in half.iter().zip(&mut lanes) {
-                        *lane = half.to_bits();
-                    }
-                }
-            }
-            PageNumbers::Q8 {
-                keys, key_scales, ..
-            } => {
-                let scale = scale_of(key);
-                key_scales[head * PAGE + place] = scale;
-                for (x, lane) in key.iter().zip(keys[first..].iter_mut().step_by(PAGE)) {
-                    *lane = to_eighth(*x, scale);
-                }
-            }
-        }
+    /// Whether its integers are such as [`Page::write_key`] and [`Page::write_value`] get.
+    pub(crate) fn is_sound(&self) -> bool {
+        let most = self.shape.kind.most() as i16;
+        [&self.keys, &self.values].iter().all(|stored| {
+            let mut scales = stored.scales.iter();
+            let within = match &stored.integers {
+                StoredIntegers::Sixteen(all) => all.iter().all(|x| x.unsigned_abs() <= most as u16),
+                StoredIntegers::Eight(all) => all.iter().all(|x| *x != i8::MIN),
+            };
+            within && scales.all(|scale| *scale >= 0.0)
+        })
     }
 
-    /// Writes the value of one head at one place.
-    pub(crate) fn write_value(&mut self, head: usize, place: usize, value: &[f32]) {
-        let first = head * self.shape.head() + place * self.shape.head_dim;
-        match &mut self.numbers {
-            PageNumbers::F16 { values, .. } => {
-                let row = &mut values[first..first + value.len()];
-                to_half(value, bytemuck::cast_slice_mut(row));
-            }
-            PageNumbers::Q8 {
-                values,
-                value_scales,
-                ..
-            } => {
-                let scale = scale_of(value);
-                value_scales[head * PAGE + place] = scale;
-                for (x, row) in value.iter().zip(&mut values[first..]) {
-                    *row = to_eighth(*x, scale);
-                }
-            }
-        }
+    /// Writes the key of one head at one place: its integers and their scale.
+    pub(crate) fn write_key(&mut self, head: usize, place: usize, key: (&[i16], f32)) {
+        let first = head * self.shape.head() + 2 * place;
+        let places = (first..)
+            .step_by(2 * PAGE)
+            .flat_map(|pair| [pair, pair + 1]);
+        self.keys.set(key.0, places);
+        self.keys.scales[head * PAGE + place] = key.1;
+    }
+
+    /// Writes the value of one head at one place: its integers and their scale.
+    pub(crate) fn write_value(&mut self, head: usize, place: usize, value: (&[i16], f32)) {
+        let row = 2 * self.shape.head_dim;
+        let first = head * self.shape.head() + place / 2 * row + place % 2;
+        self.values.set(value.0, (first..).step_by(2));
+        self.values.scales[head * PAGE + place] = value.1;
     }
 
     /// The keys of one head.
     pub(crate) fn keys(&self, head: usize) -> KeyLanes<'_> {
-        let range = head * self.shape.head()..(head + 1) * self.shape.head();
         KeyLanes {
             head_dim: self.shape.head_dim,
-            page: match &self.numbers {
-                PageNumbers::F16 { keys, .. } => ContextPage::F16(&keys[range]),
-                PageNumbers::Q8 {
-                    keys, key_scales, ..
-                } => ContextPage::Q8(&keys[range], &key_scales[head * PAGE..(head + 1) * PAGE]),
-            },
+            page: self.keys.page(head, self.shape),
         }
     }
 
     /// The values of one head at the first `used` positions.
     pub(crate) fn values(&self, head: usize, used: usize) -> ValueRows<'_> {
-        let range = head * self.shape.head()..(head + 1) * self.shape.head();
         ValueRows {
             head_dim: self.shape.head_dim,
             used,
-            page: match &self.numbers {
-                PageNumbers::F16 { values, .. } => ContextPage::F16(&values[range]),
-                PageNumbers::Q8 {
-                    values,
-                    value_scales,
-                    ..
-                } => {
-                    let scales = &value_scales[head * PAGE..(head + 1) * PAGE];
-                    ContextPage::Q8(&values[range], scales)
-                }
-            },
+            page: self.values.page(head, self.shape),
         }
     }
 }
 
+fn copy<T: Clone + Copy>(numbers: &[T]) -> Result<Vec<T>> {
+    let mut copy = reserved(numbers.len())?;
+    copy.extend_from_slice(numbers);
+    Ok(copy)
+}
+
 fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
-    let mut zeros = Vec::new();
-    zeros
+    let mut zeros = reserved(count)?;
+    zeros.resize(count, T::default());
+    Ok(zeros)
+}
+
+fn reserved<T>(count: usize) -> Result<Vec<T>> {
+    let mut numbers = Vec::new();
+    numbers
         .try_reserve_exact(count)
         .map_err(|error| Error::OutOfMemory {
             purpose: "the KV cache".to_owned(),
             reason: error.to_string(),
         })?;
-    zeros.resize(count, T::default());
-    Ok(zeros)
-}
-
-/// Halves, the largest of them where the numbers are beyond: an infinity in the cache would make
-/// positions that see it and positions that don't alike into NaN.
-fn to_half(numbers: &[f32], out: &mut [f16]) {
-    let most = f16::MAX.to_f32();
-    if numbers.iter().all(|x| x.abs() <= most) {
-        out.convert_from_f32_slice(numbers);
-    } else {
-        for (x, out) in numbers.iter().zip(out) {
-            *out = f16::from_f32(x.clamp(-most, most));
-        }
-    }
-}
-
-fn scale_of(numbers: &[f32]) -> f32 {
-    numbers.iter().fold(0f32, |most, x| most.max(x.abs())) / 127.0
-}
-
-fn to_eighth(x: f32, scale: f32) -> i8 {
-    if scale > 0.0 {
-        (x / scale).round_ties_even() as i8
-    } else {
-        0
-    }
+    Ok(numbers)
 }

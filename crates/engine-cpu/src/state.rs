@@ -69,6 +69,13 @@ pub(crate) fn import(
                 let first = number * to.len();
                 to.copy_from_slice(&from.data[first..first + to.len()]);
             }
+            if !page.is_sound() {
+                return Err(Error::InvalidState {
+                    reason: format!(
+                        "the numbers of layer {layer} are beyond what a KV cache holds"
+                    ),
+                });
+            }
             pages.push(Arc::new(page));
         }
         let pages = LayerPages::ending_at(*window, state.len, pages);

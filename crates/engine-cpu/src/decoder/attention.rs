@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     cache::Page,
-    kernels::{Kernels, PAGE, Seen, SoftmaxState},
+    kernels::{Kernels, MOST, PAGE, PageScores, RoundedQueries, Seen, Softmaxes},
     parallel::{Pool, prefetch},
 };
 
 /// Queries that go through a page together.
-const QUERIES_AT_A_TIME: usize = 24;
+const QUERIES_AT_A_TIME: usize = 48;
 /// Rows of one head that a thread takes at a time.
 const ROWS_AT_A_TIME: usize = 16;
 /// Rows from which writing keys and values is worth handing over.
@@ -49,10 +49,13 @@ pub(super) struct Scratch {
     pub(super) gate: Vec<f32>,
     pub(super) up: Vec<f32>,
     pub(super) logits: Panels,
-    queries: Vec<f32>,
+    query: Vec<f32>,
+    queries: RoundedQueries,
     scores: Vec<f32>,
-    shrink: Vec<f32>,
-    states: Vec<SoftmaxState>,
+    seen: Vec<Seen>,
+    softmaxes: Softmaxes,
+    /// The layer, the first row of the sequence and the head whose pages were read last.
+    last_read: Option<(usize, usize, usize)>,
 }
 
 /// What a layer's attention computes with.
@@ -105,7 +108,7 @@ impl Attention {
                 for kv_head in 0..self.kv_heads {
                     ranges.push(page.keys(kv_head).page.bytes());
                     let values = page.values(kv_head, used).page.bytes();
-                    ranges.push(&values[..values.len() / PAGE * used]);
+                    ranges.push(&values[..values.len() / PAGE * used.next_multiple_of(2)]);
                 }
             }
         }
@@ -139,7 +142,7 @@ impl Attention {
             }
         }
         let work = |write: &mut Write<'_>| {
-            let mut head = vec![0.0; self.head_dim];
+            let mut head = (vec![0.0; self.head_dim], vec![0; self.head_dim]);
             for row in 0..write.rows {
                 self.write_row(
                     of,
@@ -165,8 +168,9 @@ impl Attention {
         page: &mut Page,
         place: usize,
         row: usize,
-        (alone, head): (bool, &mut [f32]),
+        (alone, (head, integers)): (bool, &mut (Vec<f32>, Vec<i16>)),
     ) {
+        let most = page.most();
         for kv_head in 0..self.kv_heads {
             let column = kv_head * self.head_dim;
             if alone {
@@ -178,10 +182,12 @@ impl Attention {
                 of.kernels.rms_norm(head, &norm.weight, norm.eps);
             }
             of.rope.turn(head, row, of.angles);
-            page.write_key(kv_head, place, head);
+            let scale = of.kernels.round(head, most, integers);
+            page.write_key(kv_head, place, (integers, scale));
             of.qkv
                 .copy_row(row, self.first_value_column() + column, head);
-            page.write_value(kv_head, place, head);
+            let scale = of.kernels.round(head, most, integers);
+            page.write_value(kv_head, place, (integers, scale));
         }
     }
 
@@ -245,18 +251,19 @@ impl Attention {
         let shared = self.shared_by();
         let count = out.len() / self.head_dim;
         let Scratch {
+            query,
             queries,
             scores,
-            shrink,
-            states,
+            seen: seen_of_page,
+            softmaxes,
+            last_read,
             ..
         } = scratch;
-        queries.resize(count * self.head_dim, 0.0);
+        query.resize(self.head_dim, 0.0);
+        queries.clear(self.head_dim);
         scores.resize(count * PAGE, 0.0);
-        shrink.resize(count, 1.0);
-        states.clear();
-        states.resize(count, SoftmaxState::EMPTY);
-        for (index, query) in queries.chunks_exact_mut(self.head_dim).enumerate() {
+        softmaxes.begin(count);
+        for index in 0..count {
             let row = first_row + index / shared;
             let head = kv_head * shared + index % shared;
             of.qkv.copy_row(row, head * self.head_dim, query);
@@ -264,20 +271,23 @@ impl Attention {
                 of.kernels.rms_norm(query, &norm.weight, norm.eps);
             }
             of.rope.turn(query, row, of.angles);
-            for x in query {
-                *x *= self.scale;
+            for x in query.iter_mut() {
+                // The softmax is to the base 2.
+                *x *= self.scale * std::f32::consts::LOG2_E;
             }
+            queries.push(|integers| of.kernels.round(query, MOST, integers));
         }
         out.fill(0.0);
         let first_end = part.rows.position + (first_row - part.rows.first) + 1;
-        let seen = |index: usize| {
-            let end = first_end + index / shared;
-            let start = self.window.map_or(0, |window| end.saturating_sub(window));
-            (start, end)
+        let end_of = |index: usize| first_end + index / shared;
+        let start_of = |index: usize| {
+            let window = self.window.unwrap_or(usize::MAX);
+            end_of(index).saturating_sub(window)
         };
-        let (start, end) = (seen(0).0, seen(count - 1).1);
-        // The others find the pages near.
-        let is_first = first_row == part.rows.first;
+        let (start, end) = (start_of(0), end_of(count - 1));
+        // The other queries find the pages near.
+        let reading = Some((of.layer, part.rows.first, kv_head));
+        let is_first = std::mem::replace(last_read, reading) != reading;
         let layer = part.sequence.layers.get(of.layer);
         let (given_up, pages) =
             layer.map_or((0, &[][..]), |layer| (layer.given_up(), layer.held()));
@@ -289,28 +299,31 @@ impl Attention {
         {
             let begin = (given_up + number) * PAGE;
             let within = |position: usize| position.saturating_sub(begin).min(PAGE);
-            let values = page.values(kv_head, within(end));
-            if is_first {
-                of.kernels.prefetch(&values.page);
+            let (keys, values) = (page.keys(kv_head), page.values(kv_head, within(end)));
+            let ahead = is_first.then_some(&values.page);
+            of.kernels.scores(queries, &keys, ahead, scores);
+            seen_of_page.clear();
+            if end_of(0) >= begin + PAGE && start_of(count - 1) <= begin {
+                seen_of_page.resize(count, Seen::ALL);
             }
-            of.kernels.scores(queries, &page.keys(kv_head), scores);
-            let (rows, _) = scores.as_chunks_mut::<PAGE>();
-            for (index, row) in rows.iter_mut().enumerate() {
-                let (start, end) = seen(index);
-                let seen = Seen {
-                    start: within(start),
-                    end: within(end),
-                };
-                shrink[index] = of.kernels.softmax_step(row, seen, &mut states[index]);
-            }
+            seen_of_page.extend(
+                (seen_of_page.len()..count)
+                    .map(|index| Seen::between(within(start_of(index)), within(end_of(index)))),
+            );
+            let scores = PageScores {
+                scores,
+                seen: seen_of_page,
+                scales: values.page.scales,
+            };
+            of.kernels.softmax_step(&scores, softmaxes);
             let next = pages.get(number + 1);
-            if let Some(next) = next.filter(|_| is_first && begin + PAGE < end) {
-                of.kernels.prefetch(&next.keys(kv_head).page);
-            }
-            of.kernels.accumulate(scores, shrink, &values, out);
+            let next = next.filter(|_| is_first && begin + PAGE < end);
+            let next = next.map(|next| next.keys(kv_head).page);
+            of.kernels
+                .accumulate(softmaxes, &values, next.as_ref(), out);
         }
-        for (out, state) in out.chunks_exact_mut(self.head_dim).zip(states) {
-            let factor = state.sum.recip();
+        for (query, out) in out.chunks_exact_mut(self.head_dim).enumerate() {
+            let factor = softmaxes.total(query).recip();
             for x in out {
                 *x *= factor;
             }

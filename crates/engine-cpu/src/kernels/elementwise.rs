@@ -6,12 +6,28 @@
     reason = "the code is compiled for the instructions of whoever calls it"
 )]
 
-use super::{BlocksMut, LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState};
+use super::{
+    BlocksMut, LANES, PAGE, PageScores, Precision, QuantizedRows, Softmaxes,
+    context::{LOWEST_MAXIMUM, UNIT, WEIGHT},
+};
 
 /// Adding it to a number below 2^22 leaves the nearest integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
 /// Below this a block of activations counts as zero: its reciprocal would overflow.
 pub(super) const SMALLEST: f32 = 1e-30;
+/// The smallest scale of a query, a key or a value, `2^-60`: beside any other in use, exponentials
+/// that are multiplied by it stay normal numbers.
+const SMALLEST_SCALE: f32 = f32::from_bits((127 - 60) << 23);
+/// The polynomial for `2^x` on `[0, 1]` whose largest relative error is smallest, the highest power
+/// first: 7.5e-8 without rounding.
+pub(super) const EXP2: [f32; 6] = [
+    1.877_576_7e-3,
+    8.989_34e-3,
+    5.582_631_8e-2,
+    2.401_536_1e-1,
+    6.931_531e-1,
+    0.999_999_94,
+];
 
 /// See [`Kernels::quantize`](super::Kernels::quantize).
 #[inline(always)]
@@ -139,41 +155,123 @@ pub(super) fn silu_mul(gate: &mut [f32], up: &[f32]) {
     }
 }
 
+/// See [`Kernels::round`](super::Kernels::round).
+#[inline(always)]
+pub(super) fn round_row(numbers: &[f32], most: f32, out: &mut [i16]) -> f32 {
+    let (lanes, rest) = numbers.as_chunks::<LANES>();
+    let mut last = [0f32; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut largest = [0f32; LANES];
+    // Becomes NaN with the first number that is not finite, and the scale with it.
+    let mut poison = [0f32; LANES];
+    for lane in lanes.iter().chain([&last]) {
+        for i in 0..LANES {
+            let magnitude = lane[i].abs();
+            largest[i] = if magnitude > largest[i] {
+                magnitude
+            } else {
+                largest[i]
+            };
+            poison[i] += lane[i] * 0.0;
+        }
+    }
+    let scale = fold(largest, |a, b| if a > b { a } else { b }) / most;
+    let scale = if scale > SMALLEST_SCALE {
+        scale
+    } else {
+        SMALLEST_SCALE
+    };
+    let inverse = scale.recip();
+    for (x, out) in numbers.iter().zip(out) {
+        *out = round(x * inverse) as i16;
+    }
+    scale + total(poison)
+}
+
 /// See [`Kernels::softmax_step`](super::Kernels::softmax_step).
 #[inline(always)]
-pub(super) fn softmax_step(scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
-    if seen.start >= seen.end {
-        scores.fill(0.0);
-        return 1.0;
+pub(super) fn softmax_step(page: &PageScores<'_>, softmaxes: &mut Softmaxes) {
+    softmaxes.check(page);
+    let mut exponents = [0f32; PAGE];
+    let mut factors = [0f32; PAGE];
+    let mut inverses = [0f32; PAGE];
+    for (i, scale) in page.scales.iter().enumerate() {
+        let exponent = (scale.to_bits() >> 23 & 255) as i32;
+        let inverse = f32::from_bits(((254 - exponent).max(0) as u32) << 23);
+        exponents[i] = (exponent - 127) as f32;
+        factors[i] = scale * inverse * WEIGHT;
+        // A scale that is no number stays none.
+        inverses[i] = inverse + scale * 0.0;
     }
-    for (i, score) in scores.iter_mut().enumerate() {
-        *score = if i >= seen.start && i < seen.end {
-            *score
-        } else {
-            f32::NEG_INFINITY
-        };
-    }
-    let (lanes, _) = scores.as_chunks_mut::<LANES>();
-    let mut most = [f32::NEG_INFINITY; LANES];
-    for lane in &*lanes {
-        for i in 0..LANES {
-            most[i] = if lane[i] > most[i] { lane[i] } else { most[i] };
+    let (scores, _) = page.scores.as_chunks::<PAGE>();
+    let (weights, _) = softmaxes.weights.as_chunks_mut::<PAGE>();
+    for (row, (scores, weights)) in scores.iter().zip(weights).enumerate() {
+        let seen = page.seen[row].0;
+        let is_seen = |i: usize| seen >> i & 1 == 1;
+        let mut shifted = [0f32; PAGE];
+        let mut most = [LOWEST_MAXIMUM; LANES];
+        for first in (0..PAGE).step_by(LANES) {
+            for (lane, most) in most.iter_mut().enumerate() {
+                let i = first + lane;
+                let x = if is_seen(i) {
+                    scores[i] + exponents[i]
+                } else {
+                    f32::NEG_INFINITY
+                };
+                shifted[i] = x;
+                *most = if x > *most { x } else { *most };
+            }
         }
-    }
-    let max = most
-        .iter()
-        .fold(state.max, |max, x| if *x > max { *x } else { max });
-    let mut sums = [0f32; LANES];
-    for lane in lanes {
-        for i in 0..LANES {
-            lane[i] = exp(lane[i] - max);
-            sums[i] += lane[i];
+        let most = fold(most, |a, b| if a > b { a } else { b }).ceil();
+        let mut sums = [0f32; LANES];
+        for first in (0..PAGE).step_by(LANES) {
+            for (lane, sum) in sums.iter_mut().enumerate() {
+                let i = first + lane;
+                let weight = exp2(shifted[i] - most);
+                let (part, rounded) = (weight * inverses[i], round(weight * factors[i]));
+                *sum += if is_seen(i) { part } else { 0.0 };
+                weights[i] = if is_seen(i) { rounded as i16 } else { 0 };
+            }
         }
+        let before = softmaxes.maxima[row];
+        let max = if most > before { most } else { before };
+        let (shrink, grow) = (power_of_two(before - max), power_of_two(most - max));
+        for (before, sum) in softmaxes.sums[row].iter_mut().zip(sums) {
+            *before = *before * shrink + sum * grow;
+        }
+        softmaxes.maxima[row] = max;
+        softmaxes.shrink[row] = shrink;
+        softmaxes.units[row] = grow * UNIT;
     }
-    let shrink = exp(state.max - max);
-    state.sum = state.sum * shrink + fold(sums, |a, b| a + b);
-    state.max = max;
-    shrink
+}
+
+/// `2^n` of an integer up to 0: 0 where that is no normal number.
+#[inline(always)]
+fn power_of_two(n: f32) -> f32 {
+    let n = if n > -127.0 { n } else { -127.0 };
+    f32::from_bits(((n as i32 + 127) as u32) << 23)
+}
+
+/// The sum of all lanes.
+#[inline(always)]
+pub(super) fn total(lanes: [f32; LANES]) -> f32 {
+    fold(lanes, |a, b| a + b)
+}
+
+/// `2^x` for `x` up to 0, to two units in the last place; 0 below -126.
+#[inline(always)]
+pub(super) fn exp2(x: f32) -> f32 {
+    const LOWEST: f32 = -126.0;
+    let within = if x < LOWEST { LOWEST } else { x };
+    // The integer below; at integers it may be the one before.
+    let n = within - 0.5 + ROUNDER - ROUNDER;
+    let r = within - n;
+    let mut y = EXP2[0];
+    for coefficient in &EXP2[1..] {
+        y = y * r + coefficient;
+    }
+    let power = f32::from_bits(((n as i32 + 127).max(0) as u32) << 23);
+    if x < LOWEST { 0.0 } else { y * power }
 }
 
 /// `e^x` to about one unit in the last place; 0 below -87 and infinity above 88.

@@ -7,6 +7,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod context;
 mod elementwise;
 mod portable;
 #[cfg(test)]
@@ -15,9 +16,12 @@ mod views;
 
 use std::fmt::Debug;
 
+pub(crate) use context::{
+    ContextPage, Integers, KeyLanes, MOST, PageScores, RoundedQueries, Seen, Softmaxes, ValueRows,
+};
 pub(crate) use views::{
-    AffineTiles, Blocks, BlocksMut, ContextPage, KeyLanes, Numbers, Offset, PlainTiles, Precision,
-    QuantizedRows, ROWS_TOGETHER, ValueRows, Width,
+    AffineTiles, Blocks, BlocksMut, Numbers, Offset, PlainTiles, Precision, QuantizedRows,
+    ROWS_TOGETHER, Width,
 };
 
 /// Rows of a matrix that lie interleaved: the lanes of a 512-bit register of 32-bit numbers.
@@ -53,44 +57,32 @@ pub(crate) trait Kernels: Debug + Send + Sync {
     /// `silu(gate) * up`, in place of `gate`.
     fn silu_mul(&self, gate: &mut [f32], up: &[f32]);
 
-    /// Tells the memory that these will be needed soon, where the processor can.
-    fn prefetch(&self, page: &ContextPage<'_>) {
-        let _ = page;
-    }
+    /// Rounds a query, a key or a value to integers up to `most`; returns their scale, which is NaN if
+    /// any of the numbers is not finite.
+    fn round(&self, numbers: &[f32], most: f32, out: &mut [i16]) -> f32;
 
-    /// Scores of queries `[queries, head_dim]` with a page of keys, `[queries, PAGE]`.
-    fn scores(&self, queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]);
+    /// Scores of queries with a page of keys, `[queries, PAGE]`. Meanwhile the memory is asked for
+    /// what comes `next`.
+    fn scores(
+        &self,
+        queries: &RoundedQueries,
+        keys: &KeyLanes<'_>,
+        next: Option<&ContextPage<'_>>,
+        out: &mut [f32],
+    );
 
-    /// One step of the online softmax of one query (<https://arxiv.org/abs/1805.02867>).
-    ///
-    /// Scores outside `seen` become 0, the others `exp(score - max)`. Returns the factor by which
-    /// what was summed before has to shrink.
-    fn softmax_step(&self, scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32;
+    /// Takes a page's scores into the softmaxes.
+    fn softmax_step(&self, page: &PageScores<'_>, softmaxes: &mut Softmaxes);
 
-    /// Scales `out` `[queries, head_dim]` by `shrink`, and adds the page's values weighted by
-    /// `weights` `[queries, PAGE]`.
-    fn accumulate(&self, weights: &[f32], shrink: &[f32], values: &ValueRows<'_>, out: &mut [f32]);
-}
-
-/// Positions of a page that a query sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
-
-/// The largest score so far, and the sum of exponentials relative to it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SoftmaxState {
-    pub(crate) max: f32,
-    pub(crate) sum: f32,
-}
-
-impl SoftmaxState {
-    pub(crate) const EMPTY: Self = Self {
-        max: f32::NEG_INFINITY,
-        sum: 0.0,
-    };
+    /// Takes the values of the page that the softmaxes took last into `out`, `[queries, head_dim]`.
+    /// Meanwhile the memory is asked for what comes `next`.
+    fn accumulate(
+        &self,
+        softmaxes: &Softmaxes,
+        values: &ValueRows<'_>,
+        next: Option<&ContextPage<'_>>,
+        out: &mut [f32],
+    );
 }
 
 /// All sets that run on this processor, best first. The last one runs everywhere.

@@ -1,8 +1,9 @@
 //! Kernels in plain Rust: the reference for the others, and what runs where they can't.
 
 use super::{
-    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, LANES, Offset, PAGE, PlainTiles,
-    Precision, QuantizedRows, Seen, SoftmaxState, ValueRows, Width, elementwise,
+    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, LANES, Offset, PAGE, PageScores,
+    PlainTiles, Precision, QuantizedRows, RoundedQueries, Softmaxes, ValueRows, Width,
+    context::DIMS_TOGETHER, elementwise,
 };
 
 /// Runs everywhere.
@@ -66,55 +67,64 @@ impl Kernels for Portable {
         elementwise::silu_mul(gate, up);
     }
 
-    fn scores(&self, queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]) {
+    fn round(&self, numbers: &[f32], most: f32, out: &mut [i16]) -> f32 {
+        elementwise::round_row(numbers, most, out)
+    }
+
+    fn scores(
+        &self,
+        queries: &RoundedQueries,
+        keys: &KeyLanes<'_>,
+        _: Option<&ContextPage<'_>>,
+        out: &mut [f32],
+    ) {
         keys.check(queries, out);
-        let rows = queries.chunks_exact(keys.head_dim);
-        for (query, out) in rows.zip(out.chunks_exact_mut(PAGE)) {
+        let rows = queries.integers.chunks_exact(keys.head_dim);
+        let rows = rows.zip(&queries.scales);
+        for ((query, scale), out) in rows.zip(out.chunks_exact_mut(PAGE)) {
             out.fill(0.0);
-            for (dim, q) in query.iter().enumerate() {
-                let first = dim * PAGE;
-                for (position, out) in out.iter_mut().enumerate() {
-                    *out += q * element(&keys.page, first + position);
+            for (block, query) in query.chunks(DIMS_TOGETHER).enumerate() {
+                let mut sums = [0i32; PAGE];
+                for (dim, q) in query.iter().enumerate() {
+                    let dim = block * DIMS_TOGETHER + dim;
+                    for (position, sum) in sums.iter_mut().enumerate() {
+                        let key = (dim / 2 * PAGE + position) * 2 + dim % 2;
+                        let product = i32::from(*q) * keys.page.integers.get(key);
+                        *sum = sum.wrapping_add(product);
+                    }
                 }
-            }
-            if let ContextPage::Q8(_, scales) = keys.page {
-                for (out, scale) in out.iter_mut().zip(scales) {
-                    *out *= scale;
-                }
-            }
-        }
-    }
-
-    fn softmax_step(&self, scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
-        elementwise::softmax_step(scores, seen, state)
-    }
-
-    fn accumulate(&self, weights: &[f32], shrink: &[f32], values: &ValueRows<'_>, out: &mut [f32]) {
-        values.check(weights, shrink, out);
-        let rows = weights.chunks_exact(PAGE).zip(shrink);
-        for ((weights, shrink), out) in rows.zip(out.chunks_exact_mut(values.head_dim)) {
-            for out in out.iter_mut() {
-                *out *= shrink;
-            }
-            for (position, weight) in weights[..values.used].iter().enumerate() {
-                let weight = match values.page {
-                    ContextPage::F16(_) => *weight,
-                    ContextPage::Q8(_, scales) => weight * scales[position],
-                };
-                let first = position * values.head_dim;
-                for (dim, out) in out.iter_mut().enumerate() {
-                    *out += weight * element(&values.page, first + dim);
+                for ((out, sum), key_scale) in out.iter_mut().zip(sums).zip(keys.page.scales) {
+                    *out += sum as f32 * key_scale * scale;
                 }
             }
         }
     }
-}
 
-#[inline]
-fn element(page: &ContextPage<'_>, index: usize) -> f32 {
-    match page {
-        ContextPage::F16(bits) => half::f16::from_bits(bits[index]).to_f32(),
-        ContextPage::Q8(values, _) => f32::from(values[index]),
+    fn softmax_step(&self, page: &PageScores<'_>, softmaxes: &mut Softmaxes) {
+        elementwise::softmax_step(page, softmaxes);
+    }
+
+    fn accumulate(
+        &self,
+        softmaxes: &Softmaxes,
+        values: &ValueRows<'_>,
+        _: Option<&ContextPage<'_>>,
+        out: &mut [f32],
+    ) {
+        values.check(softmaxes, out);
+        let factors = softmaxes.shrink.iter().zip(&softmaxes.units);
+        let rows = softmaxes.weights.chunks_exact(PAGE).zip(factors);
+        for ((weights, (shrink, unit)), out) in rows.zip(out.chunks_exact_mut(values.head_dim)) {
+            for (dim, out) in out.iter_mut().enumerate() {
+                let mut sum = 0i32;
+                for (position, weight) in weights[..values.used].iter().enumerate() {
+                    let value = (position / 2 * values.head_dim + dim) * 2 + position % 2;
+                    let product = i32::from(*weight) * values.page.integers.get(value);
+                    sum = sum.wrapping_add(product);
+                }
+                *out = *out * shrink + sum as f32 * unit;
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every set of kernels against the portable one, over random shapes, odd sizes and extreme values.
 
+mod attention;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -317,71 +319,6 @@ proptest! {
             assert_near(kernels.name(), &activated(kernels), &activated(&portable::Portable), 1e6);
         }
     }
-
-    #[test]
-    fn attention_agrees(
-        seed: u64,
-        eight: bool,
-        queries in 1usize..20,
-        eighths in 1usize..20,
-        used in 1usize..=PAGE,
-    ) {
-        let mut random = Random(seed);
-        let head_dim = eighths * 8;
-        let size = head_dim * PAGE;
-        let halves = |random: &mut Random| -> Vec<u16> {
-            (0..size).map(|_| half::f16::from_f32(random.unit()).to_bits()).collect()
-        };
-        let (keys, values) = (halves(&mut random), halves(&mut random));
-        let eighth = |random: &mut Random| -> Vec<i8> {
-            random.bytes(size).iter().map(|byte| *byte as i8).collect()
-        };
-        let (keys8, values8) = (eighth(&mut random), eighth(&mut random));
-        let scales: Vec<f32> = (0..PAGE).map(|_| random.unit().abs() / 127.0).collect();
-        let page = |halves, eighths| {
-            if eight { ContextPage::Q8(eighths, &scales) } else { ContextPage::F16(halves) }
-        };
-        let keys = KeyLanes { head_dim, page: page(&keys[..], &keys8[..]) };
-        let values = ValueRows { head_dim, used, page: page(&values[..], &values8[..]) };
-        let rows: Vec<f32> = (0..queries * head_dim).map(|_| random.unit()).collect();
-        let weights: Vec<f32> = (0..queries * PAGE).map(|_| random.unit().abs()).collect();
-        let shrink: Vec<f32> = (0..queries).map(|_| random.unit().abs()).collect();
-        let scores = |kernels: &dyn Kernels| {
-            let mut out = vec![7.0; queries * PAGE];
-            kernels.scores(&rows, &keys, &mut out);
-            out
-        };
-        let sums = |kernels: &dyn Kernels| {
-            let mut out = rows.clone();
-            kernels.accumulate(&weights, &shrink, &values, &mut out);
-            out
-        };
-        for kernels in others() {
-            assert_near(kernels.name(), &scores(kernels), &scores(&portable::Portable), head_dim as f32);
-            assert_near(kernels.name(), &sums(kernels), &sums(&portable::Portable), PAGE as f32);
-        }
-    }
-
-    #[test]
-    fn softmax_steps_agree_with_one_softmax(seed: u64, pages in 1usize..5, end in 1usize..=PAGE) {
-        let mut random = Random(seed);
-        let scores: Vec<f32> = (0..pages * PAGE).map(|_| random.unit() * 20.0).collect();
-        let seen = (pages - 1) * PAGE + end;
-        let most = scores[..seen].iter().fold(f32::MIN, |most, x| most.max(*x));
-        let exact: f64 = scores[..seen].iter().map(|x| f64::from(x - most).exp()).sum();
-        for kernels in available() {
-            let mut state = SoftmaxState::EMPTY;
-            let (rows, _) = scores.as_chunks::<PAGE>();
-            for (number, row) in rows.iter().enumerate() {
-                let mut row = *row;
-                let end = if number + 1 == pages { end } else { PAGE };
-                kernels.softmax_step(&mut row, Seen { start: 0, end }, &mut state);
-                prop_assert!(row[end..].iter().all(|weight| *weight == 0.0));
-            }
-            prop_assert_eq!(state.max, most);
-            prop_assert!((f64::from(state.sum) - exact).abs() < 1e-5 * exact);
-        }
-    }
 }
 
 #[test]
@@ -394,16 +331,5 @@ fn what_is_no_number_stays_none() {
             assert!(row.get(0, 0).1.is_finite(), "{}", kernels.name());
             assert!(row.get(0, 1).1.is_nan(), "{}", kernels.name());
         }
-    }
-}
-
-#[test]
-fn a_page_that_a_query_does_not_see_changes_nothing() {
-    for kernels in available() {
-        let mut scores = [3.0; PAGE];
-        let mut state = SoftmaxState { max: 1.0, sum: 2.0 };
-        let shrink = kernels.softmax_step(&mut scores, Seen { start: 5, end: 5 }, &mut state);
-        assert_eq!((shrink, state.max, state.sum), (1.0, 1.0, 2.0));
-        assert_eq!(scores, [0.0; PAGE]);
     }
 }

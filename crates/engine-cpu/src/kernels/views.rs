@@ -1,6 +1,6 @@
-//! What kernels read: tiles of matrices, rows of activations, pages of the KV cache.
+//! What kernels read of matrices and activations: tiles and rows.
 
-use super::{LANES, PAGE};
+use super::LANES;
 
 /// How many rows of quantized activations may lie together, most first.
 ///
@@ -336,67 +336,5 @@ impl BlocksMut<'_> {
         }
         *to_scale = scale.to_bits();
         *to_sum = sum.to_bits();
-    }
-}
-
-/// A page of one head in the cache.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ContextPage<'a> {
-    F16(&'a [u16]),
-    /// Eight bits, and a scale for each position.
-    Q8(&'a [i8], &'a [f32]),
-}
-
-impl<'a> ContextPage<'a> {
-    /// The numbers as bytes.
-    pub(crate) fn bytes(&self) -> &'a [u8] {
-        match self {
-            Self::F16(bits) => bytemuck::cast_slice(bits),
-            Self::Q8(values, _) => bytemuck::cast_slice(values),
-        }
-    }
-
-    fn check(&self, head_dim: usize) {
-        match self {
-            Self::F16(bits) => assert_eq!(bits.len(), head_dim * PAGE),
-            Self::Q8(values, scales) => {
-                assert_eq!(values.len(), head_dim * PAGE);
-                assert_eq!(scales.len(), PAGE);
-            }
-        }
-    }
-}
-
-/// Keys of one head, `[head_dim, PAGE]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KeyLanes<'a> {
-    pub(crate) head_dim: usize,
-    pub(crate) page: ContextPage<'a>,
-}
-
-impl KeyLanes<'_> {
-    /// Panics unless the sizes fit together.
-    pub(crate) fn check(&self, queries: &[f32], out: &[f32]) {
-        self.page.check(self.head_dim);
-        assert!(queries.len().is_multiple_of(self.head_dim));
-        assert_eq!(queries.len() / self.head_dim * PAGE, out.len());
-    }
-}
-
-/// Values of one head, `[PAGE, head_dim]`, of which the first `used` positions are read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ValueRows<'a> {
-    pub(crate) head_dim: usize,
-    pub(crate) used: usize,
-    pub(crate) page: ContextPage<'a>,
-}
-
-impl ValueRows<'_> {
-    /// Panics unless the sizes fit together.
-    pub(crate) fn check(&self, weights: &[f32], shrink: &[f32], out: &[f32]) {
-        self.page.check(self.head_dim);
-        assert!(self.used <= PAGE);
-        assert_eq!(weights.len(), shrink.len() * PAGE);
-        assert_eq!(out.len(), shrink.len() * self.head_dim);
     }
 }

@@ -1,6 +1,6 @@
 //! Memory of the cache is counted, shared by forks and given back.
 
-use engine_core::{Logits, LogitsWanted, Model, Run, SequenceId};
+use engine_core::{Error, Logits, LogitsWanted, Model, Run, SequenceId};
 use engine_cpu::CpuModel;
 
 use super::tiny::{Tiny, load};
@@ -20,8 +20,8 @@ fn append(model: &mut CpuModel, sequence: SequenceId, tokens: &[u32]) -> Vec<f32
 fn caches_grow_by_pages_and_shrink_with_the_length() {
     let folder = Tiny::llama().write();
     let mut model = load(folder.path());
-    // Keys and values, 2 layers, 2 heads of 16 halves.
-    let position = 2 * 2 * 2 * 16 * 2;
+    // Keys and values, 2 layers, 2 heads of 16 numbers in two bytes and a scale in four.
+    let position = 2 * 2 * 2 * (16 * 2 + 4);
     let sequence = model.open().unwrap();
     assert_eq!(model.memory().kv_bytes, 0);
     for (tokens, capacity) in [(1, 64), (63, 64), (1, 128)] {
@@ -75,4 +75,30 @@ fn a_long_run_is_the_same_in_pieces_and_among_others() {
     assert_eq!(logits.rows(1).len(), 250);
     assert_eq!(logits.last(1).unwrap(), expected);
     assert_eq!(append(&mut model, b, &tokens[300..]), expected);
+}
+
+#[test]
+fn a_state_with_numbers_that_no_cache_holds_is_refused() {
+    let folder = Tiny::llama().write();
+    let mut model = load(folder.path());
+    let sequence = model.open().unwrap();
+    append(&mut model, sequence, &[7; 10]);
+    let state = model.export(sequence).unwrap();
+    for (name, number) in [
+        ("layers.1.keys", &4096i16.to_le_bytes()[..]),
+        ("layers.0.values", &i16::MIN.to_le_bytes()),
+        ("layers.0.key_scales", &(-1f32).to_le_bytes()),
+        ("layers.1.value_scales", &f32::NAN.to_le_bytes()),
+    ] {
+        let mut wrong = state.clone();
+        let tensors = &mut wrong.tensors;
+        let tensor = tensors.iter_mut().find(|tensor| tensor.name == name);
+        tensor.unwrap().data[..number.len()].copy_from_slice(number);
+        let error = model.import(&wrong).unwrap_err();
+        assert!(
+            matches!(error, Error::InvalidState { .. }),
+            "{name}: {error}"
+        );
+    }
+    assert!(model.import(&state).is_ok());
 }

@@ -79,8 +79,8 @@ fn layers_before_max_window_layers_see_everything() {
     assert_ne!(apart[0], apart[1]);
 }
 
-/// Bytes of a page of one layer: keys and values, 64 positions, 2 heads of 16 halves.
-const PAGE_BYTES: u64 = 2 * 64 * 2 * 16 * 2;
+/// Bytes of a page of one layer: keys and values, 64 positions, 2 heads of 16 numbers, and their scales.
+const PAGE_BYTES: u64 = 2 * 64 * 2 * (16 * 2 + 4);
 /// Tokens of a long sequence.
 const LONG: usize = 2000;
 

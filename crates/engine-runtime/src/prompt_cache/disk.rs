@@ -165,6 +165,7 @@ fn write(
 fn dtype(of: StateType) -> std::result::Result<Dtype, AnyError> {
     Ok(match of {
         StateType::I8 => Dtype::I8,
+        StateType::I16 => Dtype::I16,
         StateType::U32 => Dtype::U32,
         StateType::F16 => Dtype::F16,
         StateType::Bf16 => Dtype::BF16,
@@ -176,6 +177,7 @@ fn dtype(of: StateType) -> std::result::Result<Dtype, AnyError> {
 fn state_type(of: Dtype) -> Result<StateType> {
     Ok(match of {
         Dtype::I8 => StateType::I8,
+        Dtype::I16 => StateType::I16,
         Dtype::U32 => StateType::U32,
         Dtype::F16 => StateType::F16,
         Dtype::BF16 => StateType::Bf16,

@@ -7,11 +7,9 @@ mod attention;
 mod load;
 mod plain;
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
 use super::{
-    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen,
-    SoftmaxState, ValueRows, elementwise, portable::Portable,
+    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, PageScores, PlainTiles, QuantizedRows,
+    RoundedQueries, Softmaxes, ValueRows, elementwise, portable::Portable,
 };
 
 /// Eight rows at a time. Exists only where [`Avx2::detect`] found the instructions.
@@ -84,31 +82,41 @@ impl Kernels for Avx2 {
         unsafe { silu_mul(gate, up) }
     }
 
-    fn prefetch(&self, page: &ContextPage<'_>) {
-        for line in page.bytes().chunks(64) {
-            // SAFETY: a prefetch reads nothing that the program sees.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        }
+    fn round(&self, numbers: &[f32], most: f32, out: &mut [i16]) -> f32 {
+        // SAFETY: `detect` found the instructions.
+        unsafe { round(numbers, most, out) }
     }
 
-    fn scores(&self, queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]) {
+    fn scores(
+        &self,
+        queries: &RoundedQueries,
+        keys: &KeyLanes<'_>,
+        next: Option<&ContextPage<'_>>,
+        out: &mut [f32],
+    ) {
         keys.check(queries, out);
         // SAFETY: `detect` found the instructions, and `check` the sizes.
-        unsafe { attention::scores(queries, keys, out) }
+        unsafe { attention::scores(queries, keys, next, out) }
     }
 
-    fn softmax_step(&self, scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
+    fn softmax_step(&self, page: &PageScores<'_>, softmaxes: &mut Softmaxes) {
         // SAFETY: `detect` found the instructions.
-        unsafe { softmax_step(scores, seen, state) }
+        unsafe { softmax_step(page, softmaxes) }
     }
 
-    fn accumulate(&self, weights: &[f32], shrink: &[f32], values: &ValueRows<'_>, out: &mut [f32]) {
+    fn accumulate(
+        &self,
+        softmaxes: &Softmaxes,
+        values: &ValueRows<'_>,
+        next: Option<&ContextPage<'_>>,
+        out: &mut [f32],
+    ) {
         if !values.head_dim.is_multiple_of(8) {
-            return Portable.accumulate(weights, shrink, values, out);
+            return Portable.accumulate(softmaxes, values, next, out);
         }
-        values.check(weights, shrink, out);
+        values.check(softmaxes, out);
         // SAFETY: `detect` found the instructions, and `check` the sizes.
-        unsafe { attention::accumulate(weights, shrink, values, out) }
+        unsafe { attention::accumulate(softmaxes, values, next, out) }
     }
 }
 
@@ -133,6 +141,11 @@ fn silu_mul(gate: &mut [f32], up: &[f32]) {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn softmax_step(scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
-    elementwise::softmax_step(scores, seen, state)
+fn round(numbers: &[f32], most: f32, out: &mut [i16]) -> f32 {
+    elementwise::round_row(numbers, most, out)
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn softmax_step(page: &PageScores<'_>, softmaxes: &mut Softmaxes) {
+    elementwise::softmax_step(page, softmaxes);
 }

@@ -1,27 +1,53 @@
 //! Attention over one page of one head, for several queries at a time.
 
 use std::arch::x86_64::{
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_storeu_ps,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_add_ps, _mm512_cvtepi8_epi16,
+    _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_ps,
 };
 
-use super::load::{F16, I8, numbers};
+use crate::kernels::{
+    ContextPage, Integers, KeyLanes, LANES, PAGE, RoundedQueries, Softmaxes, ValueRows,
+    context::{DIMS_TOGETHER, Lines},
+};
 
-use crate::kernels::{ContextPage, KeyLanes, LANES, PAGE, ValueRows};
+const SIXTEEN: u8 = 2;
+const EIGHT: u8 = 1;
+
+/// Sixteen pairs of integers, of `KIND` bytes each, from the pair at `index` on.
+///
+/// # Safety
+/// They are there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
+unsafe fn pairs<const KIND: u8>(start: *const u8, index: usize) -> __m512i {
+    // SAFETY: as the caller's.
+    unsafe {
+        let at = start.add(index * 2 * KIND as usize);
+        match KIND {
+            EIGHT => _mm512_cvtepi8_epi16(_mm256_loadu_si256(at.cast())),
+            _ => _mm512_loadu_si512(at.cast()),
+        }
+    }
+}
 
 /// # Safety
 /// `keys.check(queries, out)` must hold.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,f16c,fma")]
-pub(super) unsafe fn scores(queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]) {
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
+pub(super) unsafe fn scores(
+    queries: &RoundedQueries,
+    keys: &KeyLanes<'_>,
+    next: Option<&ContextPage<'_>>,
+    out: &mut [f32],
+) {
     // SAFETY: as the caller's.
     unsafe {
-        match keys.page {
-            ContextPage::F16(bits) => {
-                all_scores::<F16>(queries, keys.head_dim, bits.as_ptr().cast(), None, out);
+        match keys.page.integers {
+            Integers::Sixteen(integers) => {
+                all_scores::<SIXTEEN>(queries, keys, integers.as_ptr().cast(), next, out);
             }
-            ContextPage::Q8(values, scales) => {
-                let scales = Some(scales.as_ptr());
-                all_scores::<I8>(queries, keys.head_dim, values.as_ptr().cast(), scales, out);
+            Integers::Eight(integers) => {
+                all_scores::<EIGHT>(queries, keys, integers.as_ptr().cast(), next, out);
             }
         }
     }
@@ -30,49 +56,64 @@ pub(super) unsafe fn scores(queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32
 /// # Safety
 /// As [`scores`]'; the page is of the kind `KIND`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,f16c,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
 unsafe fn all_scores<const KIND: u8>(
-    queries: &[f32],
-    head_dim: usize,
-    keys: *const u8,
-    scales: Option<*const f32>,
+    queries: &RoundedQueries,
+    keys: &KeyLanes<'_>,
+    page: *const u8,
+    next: Option<&ContextPage<'_>>,
     out: &mut [f32],
 ) {
-    let mut left = queries.len() / head_dim;
-    let mut queries = queries.as_ptr();
+    let head_dim = keys.head_dim;
+    let key_scales = keys.page.scales.as_ptr();
+    let mut next = Lines::of(next);
+    let mut query = queries.integers.as_ptr();
+    let mut scales = &queries.scales[..];
     let mut out = out.as_mut_ptr();
     // SAFETY: `check` found a row of `head_dim` and a row of output for each query.
     unsafe {
-        while left > 0 {
-            let taken = match left {
+        while !scales.is_empty() {
+            let taken = match scales.len() {
                 12.. => {
-                    page_scores::<KIND, 12, 2>(queries, head_dim, keys, scales, out);
+                    page_scores::<KIND, 12, 2>(
+                        query, scales, head_dim, page, key_scales, &mut next, out,
+                    );
                     12
                 }
                 8.. => {
-                    page_scores::<KIND, 8, 2>(queries, head_dim, keys, scales, out);
+                    page_scores::<KIND, 8, 2>(
+                        query, scales, head_dim, page, key_scales, &mut next, out,
+                    );
                     8
                 }
                 4.. => {
-                    page_scores::<KIND, 4, 4>(queries, head_dim, keys, scales, out);
+                    page_scores::<KIND, 4, 4>(
+                        query, scales, head_dim, page, key_scales, &mut next, out,
+                    );
                     4
                 }
                 3 => {
-                    page_scores::<KIND, 3, 4>(queries, head_dim, keys, scales, out);
+                    page_scores::<KIND, 3, 4>(
+                        query, scales, head_dim, page, key_scales, &mut next, out,
+                    );
                     3
                 }
                 2 => {
-                    page_scores::<KIND, 2, 4>(queries, head_dim, keys, scales, out);
+                    page_scores::<KIND, 2, 4>(
+                        query, scales, head_dim, page, key_scales, &mut next, out,
+                    );
                     2
                 }
                 _ => {
-                    page_scores::<KIND, 1, 4>(queries, head_dim, keys, scales, out);
+                    page_scores::<KIND, 1, 4>(
+                        query, scales, head_dim, page, key_scales, &mut next, out,
+                    );
                     1
                 }
             };
-            queries = queries.add(taken * head_dim);
+            query = query.add(taken * head_dim);
             out = out.add(taken * PAGE);
-            left -= taken;
+            scales = &scales[taken..];
         }
     }
 }
@@ -80,67 +121,118 @@ unsafe fn all_scores<const KIND: u8>(
 /// `R` queries, and `P` times sixteen positions at a time.
 ///
 /// # Safety
-/// There are `R` queries, rows of output, and a page of keys.
+/// There are `R` queries with their scales, rows of output, and a page of keys.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,f16c,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
 unsafe fn page_scores<const KIND: u8, const R: usize, const P: usize>(
-    queries: *const f32,
+    queries: *const i16,
+    scales: &[f32],
     head_dim: usize,
-    keys: *const u8,
-    scales: Option<*const f32>,
+    page: *const u8,
+    key_scales: *const f32,
+    next: &mut Lines<'_>,
     out: *mut f32,
 ) {
     for first in (0..PAGE).step_by(P * LANES) {
-        let mut sums = [[_mm512_setzero_ps(); P]; R];
-        // SAFETY: positions are below `PAGE`, dimensions below `head_dim`, queries below `R`.
-        unsafe {
-            for dim in 0..head_dim {
-                let mut lanes = [_mm512_setzero_ps(); P];
-                for (p, lanes) in lanes.iter_mut().enumerate() {
-                    *lanes = numbers::<KIND>(keys, dim * PAGE + first + p * LANES);
-                }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let q = _mm512_set1_ps(*queries.add(r * head_dim + dim));
-                    for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                        *sum = _mm512_fmadd_ps(q, lanes, *sum);
+        for start in (0..head_dim).step_by(DIMS_TOGETHER) {
+            let end = head_dim.min(start + DIMS_TOGETHER);
+            let mut sums = [[_mm512_setzero_si512(); P]; R];
+            // SAFETY: positions are below `PAGE`, dimensions below `head_dim`, queries below `R`.
+            unsafe {
+                for pair in start / 2..end / 2 {
+                    ask(next, if R < 8 { P } else { 1 });
+                    let mut lanes = [_mm512_setzero_si512(); P];
+                    for (p, lanes) in lanes.iter_mut().enumerate() {
+                        *lanes = pairs::<KIND>(page, pair * PAGE + first + p * LANES);
+                    }
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        let q = two(queries.add(r * head_dim + 2 * pair));
+                        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                            *sum = with_products(*sum, lanes, q);
+                        }
                     }
                 }
-            }
-            for (r, sums) in sums.iter().enumerate() {
-                for (p, sum) in sums.iter().enumerate() {
-                    let place = first + p * LANES;
-                    let sum = match scales {
-                        None => *sum,
-                        Some(scales) => _mm512_mul_ps(*sum, _mm512_loadu_ps(scales.add(place))),
-                    };
-                    _mm512_storeu_ps(out.add(r * PAGE + place), sum);
+                for (r, (sums, scale)) in sums.iter().zip(scales).enumerate() {
+                    let scale = _mm512_set1_ps(*scale);
+                    for (p, sum) in sums.iter().enumerate() {
+                        let place = first + p * LANES;
+                        let key_scale = _mm512_loadu_ps(key_scales.add(place));
+                        let sum = _mm512_mul_ps(_mm512_cvtepi32_ps(*sum), key_scale);
+                        let out = out.add(r * PAGE + place);
+                        let score = if start == 0 {
+                            _mm512_mul_ps(sum, scale)
+                        } else {
+                            _mm512_add_ps(_mm512_loadu_ps(out), _mm512_mul_ps(sum, scale))
+                        };
+                        _mm512_storeu_ps(out, score);
+                    }
                 }
             }
         }
     }
 }
 
+/// `sum`, and in each lane the products of two pairs of integers.
+///
+/// The instruction of `_mm512_dpwssd_epi32`, which LLVM may take apart into a multiplication and an
+/// addition to shorten a chain of one: with many sums at once, that takes a third longer.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
+fn with_products(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    let mut sum = sum;
+    // SAFETY: it works on registers alone.
+    unsafe {
+        std::arch::asm!(
+            "vpdpwssd {}, {}, {}",
+            inout(zmm_reg) sum,
+            in(zmm_reg) a,
+            in(zmm_reg) b,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
+}
+
+/// Asks the memory for some of what comes next.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
+fn ask(next: &mut Lines<'_>, lines: usize) {
+    for _ in 0..lines {
+        if let Some(line) = next.next() {
+            _mm_prefetch::<_MM_HINT_T0>(line.cast());
+        }
+    }
+}
+
+/// Two integers in every lane.
+///
 /// # Safety
-/// `values.check(weights, shrink, out)` must hold, and heads have whole registers.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,f16c,fma")]
+/// They are there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
+unsafe fn two(at: *const i16) -> __m512i {
+    // SAFETY: as the caller's.
+    _mm512_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
+}
+
+/// # Safety
+/// `values.check(softmaxes, out)` must hold, and heads have whole registers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
 pub(super) unsafe fn accumulate(
-    weights: &[f32],
-    shrink: &[f32],
+    softmaxes: &Softmaxes,
     values: &ValueRows<'_>,
+    next: Option<&ContextPage<'_>>,
     out: &mut [f32],
 ) {
-    match values.page {
-        // SAFETY: as the caller's.
-        ContextPage::F16(bits) => unsafe {
-            all_values::<F16>(weights, shrink, values, bits.as_ptr().cast(), out);
-        },
-        ContextPage::Q8(bytes, scales) => {
-            let scaled: Vec<f32> = weights
-                .chunks_exact(PAGE)
-                .flat_map(|row| row.iter().zip(scales).map(|(weight, scale)| weight * scale))
-                .collect();
-            // SAFETY: as above.
-            unsafe { all_values::<I8>(&scaled, shrink, values, bytes.as_ptr().cast(), out) }
+    // SAFETY: as the caller's.
+    unsafe {
+        match values.page.integers {
+            Integers::Sixteen(integers) => {
+                all_values::<SIXTEEN>(softmaxes, values, integers.as_ptr().cast(), next, out);
+            }
+            Integers::Eight(integers) => {
+                all_values::<EIGHT>(softmaxes, values, integers.as_ptr().cast(), next, out);
+            }
         }
     }
 }
@@ -148,50 +240,64 @@ pub(super) unsafe fn accumulate(
 /// # Safety
 /// As [`accumulate`]'s; the page is of the kind `KIND`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,f16c,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
 unsafe fn all_values<const KIND: u8>(
-    weights: &[f32],
-    shrink: &[f32],
+    softmaxes: &Softmaxes,
     values: &ValueRows<'_>,
     page: *const u8,
+    next: Option<&ContextPage<'_>>,
     out: &mut [f32],
 ) {
-    let (head_dim, used) = (values.head_dim, values.used);
-    let mut weights = weights.as_ptr();
+    // What is not used of the last pair has a weight of 0.
+    let (head_dim, used) = (values.head_dim, values.used.div_ceil(2));
+    let mut next = Lines::of(next);
+    let mut weights = softmaxes.weights.as_ptr();
+    let mut factors = (&softmaxes.shrink[..], &softmaxes.units[..]);
     let mut out = out.as_mut_ptr();
-    let mut shrinks = shrink;
     // SAFETY: `check` found a row of weights and of output for each factor.
     unsafe {
-        while !shrinks.is_empty() {
-            let taken = match shrinks.len() {
+        while !factors.1.is_empty() {
+            let taken = match factors.1.len() {
                 12.. => {
-                    rows_of_values::<KIND, 12, 2>(weights, shrinks, head_dim, used, page, out);
+                    rows_of_values::<KIND, 12, 2>(
+                        weights, factors, head_dim, used, page, &mut next, out,
+                    );
                     12
                 }
                 8.. => {
-                    rows_of_values::<KIND, 8, 2>(weights, shrinks, head_dim, used, page, out);
+                    rows_of_values::<KIND, 8, 2>(
+                        weights, factors, head_dim, used, page, &mut next, out,
+                    );
                     8
                 }
                 4.. => {
-                    rows_of_values::<KIND, 4, 4>(weights, shrinks, head_dim, used, page, out);
+                    rows_of_values::<KIND, 4, 4>(
+                        weights, factors, head_dim, used, page, &mut next, out,
+                    );
                     4
                 }
                 3 => {
-                    rows_of_values::<KIND, 3, 4>(weights, shrinks, head_dim, used, page, out);
+                    rows_of_values::<KIND, 3, 4>(
+                        weights, factors, head_dim, used, page, &mut next, out,
+                    );
                     3
                 }
                 2 => {
-                    rows_of_values::<KIND, 2, 4>(weights, shrinks, head_dim, used, page, out);
+                    rows_of_values::<KIND, 2, 4>(
+                        weights, factors, head_dim, used, page, &mut next, out,
+                    );
                     2
                 }
                 _ => {
-                    rows_of_values::<KIND, 1, 4>(weights, shrinks, head_dim, used, page, out);
+                    rows_of_values::<KIND, 1, 4>(
+                        weights, factors, head_dim, used, page, &mut next, out,
+                    );
                     1
                 }
             };
             weights = weights.add(taken * PAGE);
             out = out.add(taken * head_dim);
-            shrinks = &shrinks[taken..];
+            factors = (&factors.0[taken..], &factors.1[taken..]);
         }
     }
 }
@@ -199,26 +305,27 @@ unsafe fn all_values<const KIND: u8>(
 /// `R` queries, `D` registers of dimensions at a time, then one at a time.
 ///
 /// # Safety
-/// There are `R` factors, rows of weights and of output, and a page of values.
+/// There are `R` factors, rows of weights and of output, and `used` pairs of a page of values.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,f16c,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
 unsafe fn rows_of_values<const KIND: u8, const R: usize, const D: usize>(
-    weights: *const f32,
-    shrink: &[f32],
+    weights: *const i16,
+    factors: (&[f32], &[f32]),
     head_dim: usize,
     used: usize,
     page: *const u8,
+    next: &mut Lines<'_>,
     out: *mut f32,
 ) {
     let mut dim = 0;
     // SAFETY: dimensions are below `head_dim`.
     unsafe {
         while dim + D * LANES <= head_dim {
-            some_dims::<KIND, R, D>(weights, shrink, head_dim, used, page, out, dim);
+            some_dims::<KIND, R, D>(weights, factors, (head_dim, used), page, next, out, dim);
             dim += D * LANES;
         }
         while dim < head_dim {
-            some_dims::<KIND, R, 1>(weights, shrink, head_dim, used, page, out, dim);
+            some_dims::<KIND, R, 1>(weights, factors, (head_dim, used), page, next, out, dim);
             dim += LANES;
         }
     }
@@ -227,40 +334,39 @@ unsafe fn rows_of_values<const KIND: u8, const R: usize, const D: usize>(
 /// # Safety
 /// As [`rows_of_values`]', and there are `D` registers of dimensions from `dim` on.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,f16c,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
 unsafe fn some_dims<const KIND: u8, const R: usize, const D: usize>(
-    weights: *const f32,
-    shrink: &[f32],
-    head_dim: usize,
-    used: usize,
+    weights: *const i16,
+    factors: (&[f32], &[f32]),
+    (head_dim, used): (usize, usize),
     page: *const u8,
+    next: &mut Lines<'_>,
     out: *mut f32,
     dim: usize,
 ) {
+    let mut sums = [[_mm512_setzero_si512(); D]; R];
     // SAFETY: as the caller's.
     unsafe {
-        let mut sums = [[_mm512_setzero_ps(); D]; R];
-        for (r, (sums, shrink)) in sums.iter_mut().zip(shrink).enumerate() {
-            for (d, sum) in sums.iter_mut().enumerate() {
-                let before = _mm512_loadu_ps(out.add(r * head_dim + dim + d * LANES));
-                *sum = _mm512_mul_ps(before, _mm512_set1_ps(*shrink));
-            }
-        }
-        for position in 0..used {
-            let mut lanes = [_mm512_setzero_ps(); D];
+        for pair in 0..used {
+            ask(next, if R < 8 { D } else { 1 });
+            let mut lanes = [_mm512_setzero_si512(); D];
             for (d, lanes) in lanes.iter_mut().enumerate() {
-                *lanes = numbers::<KIND>(page, position * head_dim + dim + d * LANES);
+                *lanes = pairs::<KIND>(page, pair * head_dim + dim + d * LANES);
             }
             for (r, sums) in sums.iter_mut().enumerate() {
-                let weight = _mm512_set1_ps(*weights.add(r * PAGE + position));
+                let weight = two(weights.add(r * PAGE + 2 * pair));
                 for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                    *sum = _mm512_fmadd_ps(weight, lanes, *sum);
+                    *sum = with_products(*sum, lanes, weight);
                 }
             }
         }
-        for (r, sums) in sums.iter().enumerate() {
+        let factors = factors.0.iter().zip(factors.1);
+        for (r, (sums, (shrink, unit))) in sums.iter().zip(factors).enumerate() {
+            let (shrink, unit) = (_mm512_set1_ps(*shrink), _mm512_set1_ps(*unit));
             for (d, sum) in sums.iter().enumerate() {
-                _mm512_storeu_ps(out.add(r * head_dim + dim + d * LANES), *sum);
+                let out = out.add(r * head_dim + dim + d * LANES);
+                let before = _mm512_mul_ps(_mm512_loadu_ps(out), shrink);
+                _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_cvtepi32_ps(*sum), unit, before));
             }
         }
     }

@@ -1,18 +1,15 @@
-//! What is done number by number.
+//! What is done number by number outside of attention.
 
 use std::arch::x86_64::{
     __m512, __m512i, _mm_storeu_si128, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps,
     _mm512_cvtepi32_epi8, _mm512_cvtps_epi32, _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_fpclass_ps_mask, _mm512_loadu_ps, _mm512_mask_mov_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_epi32,
-    _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_srai_epi32,
-    _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
+    _mm512_fpclass_ps_mask, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_epi32, _mm512_reduce_max_ps,
+    _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_slli_epi32, _mm512_srai_epi32, _mm512_sub_epi32, _mm512_sub_ps,
 };
 
-use crate::kernels::{
-    BlocksMut, LANES, PAGE, Precision, QuantizedRows, Seen, SoftmaxState, elementwise::SMALLEST,
-};
+use crate::kernels::{BlocksMut, LANES, Precision, QuantizedRows, elementwise::SMALLEST};
 
 /// Quiet and signalling NaN, and both infinities.
 const NOT_FINITE: i32 = 0x01 | 0x80 | 0x08 | 0x10;
@@ -117,50 +114,6 @@ pub(super) fn silu_mul(gate: &mut [f32], up: &[f32]) {
 /// The lowest bits, as many as there are numbers.
 fn mask_of(numbers: usize) -> u16 {
     ((1u32 << numbers.min(LANES)) - 1) as u16
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) fn softmax_step(scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
-    if seen.start >= seen.end {
-        scores.fill(0.0);
-        return 1.0;
-    }
-    let lowest = |count: usize| {
-        if count < PAGE {
-            (1u64 << count) - 1
-        } else {
-            u64::MAX
-        }
-    };
-    let mask = lowest(seen.end) & !lowest(seen.start);
-    let unseen = _mm512_set1_ps(f32::NEG_INFINITY);
-    let (lanes, _) = scores.as_chunks_mut::<LANES>();
-    let mut registers = [unseen; PAGE / LANES];
-    let mut most = unseen;
-    for (index, (register, lane)) in registers.iter_mut().zip(&*lanes).enumerate() {
-        let mask = (mask >> (index * LANES)) as u16;
-        // SAFETY: there are sixteen numbers.
-        let loaded = unsafe { _mm512_loadu_ps(lane.as_ptr()) };
-        *register = _mm512_mask_mov_ps(unseen, mask, loaded);
-        most = _mm512_max_ps(*register, most);
-    }
-    let most = _mm512_reduce_max_ps(most);
-    let max = if most > state.max { most } else { state.max };
-    let mut sum = _mm512_setzero_ps();
-    for (register, lane) in registers.iter().zip(lanes) {
-        let weight = exp(_mm512_sub_ps(*register, _mm512_set1_ps(max)));
-        sum = _mm512_add_ps(sum, weight);
-        // SAFETY: there are sixteen numbers.
-        unsafe { _mm512_storeu_ps(lane.as_mut_ptr(), weight) };
-    }
-    let shrink = if max > state.max {
-        crate::kernels::elementwise::exp(state.max - max)
-    } else {
-        1.0
-    };
-    state.sum = state.sum * shrink + _mm512_reduce_add_ps(sum);
-    state.max = max;
-    shrink
 }
 
 /// `e^x` as [`elementwise::exp`](crate::kernels::elementwise::exp) has it.

@@ -7,12 +7,11 @@ mod attention;
 mod elementwise;
 mod load;
 mod plain;
-
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+mod softmax;
 
 use super::{
-    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, PAGE, PlainTiles, QuantizedRows, Seen,
-    SoftmaxState, ValueRows, elementwise as shared, portable::Portable,
+    AffineTiles, BlocksMut, ContextPage, Kernels, KeyLanes, PageScores, PlainTiles, QuantizedRows,
+    RoundedQueries, Softmaxes, ValueRows, elementwise as shared, portable::Portable,
 };
 
 /// Sixteen rows at a time. Exists only where [`Avx512::detect`] found the instructions.
@@ -73,35 +72,51 @@ impl Kernels for Avx512 {
         unsafe { elementwise::silu_mul(gate, up) }
     }
 
-    fn prefetch(&self, page: &ContextPage<'_>) {
-        for line in page.bytes().chunks(64) {
-            // SAFETY: a prefetch reads nothing that the program sees.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        }
+    fn round(&self, numbers: &[f32], most: f32, out: &mut [i16]) -> f32 {
+        // SAFETY: `detect` found the instructions.
+        unsafe { round(numbers, most, out) }
     }
 
-    fn scores(&self, queries: &[f32], keys: &KeyLanes<'_>, out: &mut [f32]) {
+    fn scores(
+        &self,
+        queries: &RoundedQueries,
+        keys: &KeyLanes<'_>,
+        next: Option<&ContextPage<'_>>,
+        out: &mut [f32],
+    ) {
         keys.check(queries, out);
         // SAFETY: `detect` found the instructions, and `check` the sizes.
-        unsafe { attention::scores(queries, keys, out) }
+        unsafe { attention::scores(queries, keys, next, out) }
     }
 
-    fn softmax_step(&self, scores: &mut [f32; PAGE], seen: Seen, state: &mut SoftmaxState) -> f32 {
-        // SAFETY: `detect` found the instructions.
-        unsafe { elementwise::softmax_step(scores, seen, state) }
-    }
-
-    fn accumulate(&self, weights: &[f32], shrink: &[f32], values: &ValueRows<'_>, out: &mut [f32]) {
-        if !values.head_dim.is_multiple_of(16) {
-            return Portable.accumulate(weights, shrink, values, out);
-        }
-        values.check(weights, shrink, out);
+    fn softmax_step(&self, page: &PageScores<'_>, softmaxes: &mut Softmaxes) {
+        softmaxes.check(page);
         // SAFETY: `detect` found the instructions, and `check` the sizes.
-        unsafe { attention::accumulate(weights, shrink, values, out) }
+        unsafe { softmax::softmax_step(page, softmaxes) }
+    }
+
+    fn accumulate(
+        &self,
+        softmaxes: &Softmaxes,
+        values: &ValueRows<'_>,
+        next: Option<&ContextPage<'_>>,
+        out: &mut [f32],
+    ) {
+        if !values.head_dim.is_multiple_of(16) {
+            return Portable.accumulate(softmaxes, values, next, out);
+        }
+        values.check(softmaxes, out);
+        // SAFETY: `detect` found the instructions, and `check` the sizes.
+        unsafe { attention::accumulate(softmaxes, values, next, out) }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma")]
 fn rms_norm(row: &mut [f32], weight: &[f32], eps: f32) {
     shared::rms_norm(row, weight, eps);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma")]
+fn round(numbers: &[f32], most: f32, out: &mut [i16]) -> f32 {
+    shared::round_row(numbers, most, out)
 }
