@@ -9,7 +9,7 @@ use std::f32::consts::{LN_2, LOG2_E};
 
 use pulp::{Simd, WithSimd};
 
-use super::scan::{BLOCK, LANES, ROWS, reaches};
+use super::scan::{BLOCK, LANES, ROWS, padded, reaches};
 
 /// Tokens whose weights are added up in 32 bits.
 pub(super) const CHUNK: usize = 4 * BLOCK;
@@ -127,9 +127,7 @@ impl<const SCORES: bool> WithSimd for SumBlocks<'_, SCORES> {
                     sums.add(row, self.weighting, self.below);
                 }
                 if !rest.is_empty() {
-                    let mut row = [f32::NEG_INFINITY; LANES];
-                    row[..rest.len()].copy_from_slice(rest);
-                    sums.add(&row, self.weighting, self.below);
+                    sums.add(&padded(rest), self.weighting, self.below);
                 }
             }
             let chunk_weight = total(sums.weight);
@@ -173,7 +171,7 @@ impl<const SCORES: bool> LaneSums<SCORES> {
 
 /// Halves are added to halves: one after another, each would wait for the last.
 #[inline(always)]
-fn total(mut lanes: [f32; LANES]) -> f32 {
+pub(super) fn total(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for i in 0..half {
@@ -205,7 +203,7 @@ fn exp2(x: f32) -> f32 {
     let r = x - (shifted - ROUNDER);
     let mut series = COEFFICIENTS[0];
     for coefficient in &COEFFICIENTS[1..] {
-        series = series * r + coefficient;
+        series = series.mul_add(r, *coefficient);
     }
     let exponent = shifted.to_bits().wrapping_sub(ROUNDER.to_bits());
     series * f32::from_bits(exponent.wrapping_add(127) << 23)

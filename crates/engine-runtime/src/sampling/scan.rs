@@ -165,10 +165,10 @@ impl WithSimd for FindMaxima<'_> {
     type Output = Option<f32>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Option<f32> {
+    fn with_simd<S: Simd>(self, simd: S) -> Option<f32> {
         self.maxima.clear();
         let mut top = [f32::NEG_INFINITY; LANES];
-        let mut nan = [0u32; LANES];
+        let mut sound = simd.equal_f32s(simd.splat_f32s(0.0), simd.splat_f32s(0.0));
         for (index, block) in self.logits.chunks(BLOCK).enumerate() {
             let mut maxima = [f32::NEG_INFINITY; LANES];
             if let Some(mask) = self.mask
@@ -178,24 +178,38 @@ impl WithSimd for FindMaxima<'_> {
                 continue;
             }
             let (rows, rest) = block.as_chunks::<LANES>();
-            for row in rows {
-                for i in 0..LANES {
-                    maxima[i] = larger(maxima[i], row[i]);
-                    nan[i] |= u32::from(row[i].is_nan());
-                }
+            sound = raise(simd, &mut maxima, rows, sound);
+            if !rest.is_empty() {
+                sound = raise(simd, &mut maxima, &[padded(rest)], sound);
             }
-            for (i, value) in rest.iter().enumerate() {
-                maxima[i] = larger(maxima[i], *value);
-                nan[i] |= u32::from(value.is_nan());
-            }
-            for i in 0..LANES {
-                top[i] = larger(top[i], maxima[i]);
-            }
+            sound = raise(simd, &mut top, &[maxima], sound);
             self.maxima.push(maxima);
         }
         let top = largest(top);
-        (nan == [0; LANES] && top.is_finite()).then_some(top)
+        let unsound = simd.first_true_m32s(simd.not_m32s(sound)) < S::F32_LANES;
+        (!unsound && top.is_finite()).then_some(top)
     }
+}
+
+/// Raises each column's maximum to the largest of the rows; `sound` keeps where no number was NaN.
+#[inline(always)]
+fn raise<S: Simd>(
+    simd: S,
+    maxima: &mut [f32; LANES],
+    rows: &[[f32; LANES]],
+    mut sound: S::m32s,
+) -> S::m32s {
+    let values = S::as_simd_f32s(rows.as_flattened()).0;
+    let maxima = S::as_mut_simd_f32s(maxima).0;
+    for (column, maximum) in maxima.iter_mut().enumerate() {
+        let mut highest = *maximum;
+        for row in values.chunks_exact(const { LANES / S::F32_LANES }) {
+            highest = simd.max_f32s(row[column], highest);
+            sound = simd.and_m32s(sound, simd.equal_f32s(row[column], row[column]));
+        }
+        *maximum = highest;
+    }
+    sound
 }
 
 /// Lists tokens by their logit, skipping blocks without one.
@@ -225,10 +239,8 @@ impl WithSimd for ListBetween<'_> {
                 push_between(self.found, first, values, least, above);
             }
             if !rest.is_empty() {
-                let mut values = [f32::NEG_INFINITY; LANES];
-                values[..rest.len()].copy_from_slice(rest);
                 let first = block * BLOCK + rows.len() * LANES;
-                push_between(self.found, first, &values, least, above);
+                push_between(self.found, first, &padded(rest), least, above);
             }
         }
     }
@@ -271,11 +283,15 @@ fn bits_between(values: &[f32; LANES], least: f32, above: f32) -> u32 {
 /// Whether any number is at least this.
 #[inline(always)]
 pub(super) fn reaches(values: &[f32; LANES], least: f32) -> bool {
-    let mut largest = values[0];
-    for value in values {
-        largest = larger(largest, *value);
-    }
-    largest >= least
+    largest(*values) >= least
+}
+
+/// The last row, if it is not whole: nothing is in play behind its end.
+#[inline(always)]
+pub(super) fn padded(rest: &[f32]) -> [f32; LANES] {
+    let mut row = [f32::NEG_INFINITY; LANES];
+    row[..rest.len()].copy_from_slice(rest);
+    row
 }
 
 /// The larger of two numbers, the first if the second is NaN.
