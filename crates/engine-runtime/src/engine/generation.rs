@@ -197,13 +197,13 @@ impl Generation {
             .and_then(|budget| budget.next(&self.answer));
         // What is thought has no form, nor what ends a thought; the answer behind it has.
         let has_form = forced.is_none() && !self.answer.is_reasoning();
-        let token = if let Some(token) = forced {
-            token
+        let (token, logprobs) = if let Some(token) = forced {
+            (token, self.sampler.logprobs(row, token)?)
         } else {
             let constraint = self.constraint.as_ref().filter(|_| has_form);
-            self.sampler.choose(row, constraint.map(Follower::mask))?
+            let mask = constraint.map(Follower::mask);
+            self.sampler.choose_with_logprobs(row, mask)?
         };
-        let logprobs = self.sampler.logprobs(row, token)?;
         self.phase = Phase::Host { last: token };
         self.take(token, logprobs, has_form)
     }

@@ -242,7 +242,7 @@ impl Pipeline {
             let exact_from = if self.are_summed { f32::MIN } else { least };
             let weighting = Weighting::new(top, temperature);
             let scan = &mut *step.scan;
-            self.listed.rest = scan.sums(logits, weighting, least, exact_from, self.needs_scores);
+            self.listed.rest = scan.sums(logits, weighting, f32::NEG_INFINITY..least, exact_from, self.needs_scores);
         }
     }
 
@@ -271,7 +271,7 @@ impl Pipeline {
             if *logit >= least || !step.scan.is_in_play(token / BLOCK) {
                 continue;
             }
-            let weight = f64::from(weighting.of(*logit).0);
+            let weight = f64::from(weighting.of(*logit));
             // What is ruled out weighs next to nothing.
             if weight > 1e-30 {
                 chosen = token as TokenId;
