@@ -10,7 +10,7 @@ use std::{
     ops::Range,
 };
 
-use pulp::{Scalar, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::scan::{BLOCK, Blocks, LANES, ROWS, padded};
 
@@ -70,14 +70,19 @@ impl Weighting {
         }
     }
 
+    /// The largest logit.
+    pub(super) fn top(self) -> f32 {
+        self.top
+    }
+
+    /// What a token weighs at most.
+    pub(super) fn at_most(self, logit: f32) -> f64 {
+        f64::from((logit - self.top) * self.scale).exp2() * BOUND_MARGIN
+    }
+
     /// The logit of a token with this score.
     fn logit_at(self, score: f32) -> f32 {
         self.top + score * LOG2_E / self.scale
-    }
-
-    /// The weight of a token.
-    pub(super) fn of(self, logit: f32) -> f32 {
-        Weights::new(Scalar::new(), self).of(logit).0
     }
 }
 
@@ -109,6 +114,16 @@ impl<S: Simd> Weights<S> {
         let is_higher = simd.greater_than_f32s(scores, lowest);
         let scores = simd.select_f32s(is_higher, scores, lowest);
         (exp2(simd, scores), scores)
+    }
+
+    /// The weights of tokens whose logits lie in a range; the others weigh nothing.
+    #[inline(always)]
+    fn within(self, logits: S::f32s, range: &Range<f32>) -> S::f32s {
+        let simd = self.simd;
+        let reached = simd.greater_than_or_equal_f32s(logits, simd.splat_f32s(range.start));
+        let below = simd.less_than_f32s(logits, simd.splat_f32s(range.end));
+        let is_within = simd.and_m32s(reached, below);
+        simd.select_f32s(is_within, self.of(logits).0, simd.splat_f32s(0.0))
     }
 }
 
@@ -216,7 +231,6 @@ impl LaneSums {
         range: &Range<f32>,
     ) {
         let simd = weights.simd;
-        let (start, end) = (simd.splat_f32s(range.start), simd.splat_f32s(range.end));
         let values = S::as_simd_f32s(rows.as_flattened()).0;
         let sums = S::as_mut_simd_f32s(&mut self.weight).0.iter_mut();
         let score_sums = S::as_mut_simd_f32s(&mut self.score).0;
@@ -225,15 +239,38 @@ impl LaneSums {
                 let logits = row[column];
                 let (mut weight, score) = weights.of(logits);
                 if RANGE {
-                    let reached = simd.greater_than_or_equal_f32s(logits, start);
-                    let is_within = simd.and_m32s(reached, simd.less_than_f32s(logits, end));
-                    weight = simd.select_f32s(is_within, weight, simd.splat_f32s(0.0));
+                    weight = weights.within(logits, range);
                 }
                 *sum = simd.add_f32s(*sum, weight);
                 if SCORES {
                     *score_sum = simd.mul_add_f32s(weight, score, *score_sum);
                 }
             }
+        }
+    }
+}
+
+/// Weighs each of some tokens; those whose logits lie outside a range weigh nothing.
+#[derive(Debug)]
+pub(super) struct Weigh<'a> {
+    pub(super) logits: &'a [f32],
+    pub(super) weighting: Weighting,
+    pub(super) range: Range<f32>,
+    pub(super) weights: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let weights = Weights::new(simd, self.weighting);
+        for row in self.logits.chunks(LANES) {
+            let mut values = padded(row);
+            for logits in S::as_mut_simd_f32s(&mut values).0 {
+                *logits = weights.within(*logits, &self.range);
+            }
+            self.weights.extend_from_slice(&values[..row.len()]);
         }
     }
 }

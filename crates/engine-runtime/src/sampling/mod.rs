@@ -10,6 +10,7 @@ mod draws;
 mod dry;
 mod exponentials;
 mod filters;
+mod flat;
 mod logprobs;
 mod mask;
 mod penalizers;
@@ -122,8 +123,9 @@ impl Sampler {
         let chosen = match random {
             None => step.scan.first_of(step.logits, step.top),
             Some(random) => {
-                let draw = random.draws.at(number, Purpose::Token);
-                random.pipeline.choose(step, draw)
+                let draws = &mut random.draws;
+                let mut draw = |purpose| draws.at(number, purpose);
+                random.pipeline.choose(step, &mut draw)
             }
         };
         self.step += 1;

@@ -11,7 +11,7 @@ use engine_core::TokenId;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    exponentials::{SumBlocks, Sums, Weighting, WithScores},
+    exponentials::{CHUNK, SumBlocks, Sums, Weigh, Weighting, WithScores},
     mask,
 };
 
@@ -81,16 +81,12 @@ impl Scan {
         });
     }
 
-    /// Whether a block has tokens in play. The logits of one that has not mean nothing.
-    pub(super) fn is_in_play(&self, block: usize) -> bool {
-        let top = self.blocks.tops.get(block);
-        top.is_some_and(|top| *top >= f32::MIN)
-    }
-
-    /// How many columns hold a logit of at least `least`.
-    pub(super) fn columns_from(&self, least: f32) -> usize {
-        let maxima = self.blocks.maxima.as_flattened().iter();
-        maxima.filter(|maximum| **maximum >= least).count()
+    /// Whether more than `count` columns hold a logit of at least `least`.
+    pub(super) fn has_columns(&self, count: usize, least: f32) -> bool {
+        let tops = self.blocks.tops.iter();
+        let blocks = tops.filter(|top| **top >= least).count();
+        let columns = self.blocks.maxima.as_flattened().iter();
+        blocks * LANES > count && columns.filter(|maximum| **maximum >= least).count() > count
     }
 
     /// A number that at least `count` logits reach, as large as a few looks can tell.
@@ -99,7 +95,8 @@ impl Scan {
         if count <= self.blocks.tops.len() / 2 {
             self.ordered.extend_from_slice(&self.blocks.tops);
         } else {
-            self.ordered.extend_from_slice(self.blocks.maxima.as_flattened());
+            self.ordered
+                .extend_from_slice(self.blocks.maxima.as_flattened());
         }
         if count == 0 || count > self.ordered.len() {
             return f32::NEG_INFINITY;
@@ -135,23 +132,59 @@ impl Scan {
         }
     }
 
-    /// The chunk in which the sum of the weights, as [`Scan::sums`] found them, passes `target`, and
-    /// the sum before it; the last one with any weight if none does.
-    pub(super) fn chunk_at(&self, target: f64) -> Option<(usize, f64)> {
-        let mut sum = 0.0;
-        let mut last = None;
-        for (chunk, weight) in self.weights.iter().enumerate() {
-            // What is ruled out weighs next to nothing.
-            if *weight > 1e-30 {
-                last = Some((chunk, sum));
-                sum += f64::from(*weight);
+    /// The first token with which the sum of the weights passes `target`, among those that the last
+    /// call of [`Scan::sums`] added up; the last one with any weight if none does.
+    pub(super) fn at_sum(
+        &mut self,
+        logits: &[f32],
+        weighting: Weighting,
+        range: Range<f32>,
+        target: f64,
+    ) -> Option<TokenId> {
+        let (chunk, mut sum) = passes(&self.weights, 0.0, target)?;
+        let first = chunk * CHUNK;
+        let blocks = logits.get(first..)?.chunks(BLOCK).take(CHUNK / BLOCK);
+        let tops = self.blocks.tops.get(first / BLOCK..)?;
+        let mut chosen = None;
+        for (index, (logits, top)) in blocks.zip(tops).enumerate() {
+            // The logits of a block that is not in play mean nothing.
+            if *top < f32::MIN {
+                continue;
+            }
+            self.ordered.clear();
+            self.arch.dispatch(Weigh {
+                logits,
+                weighting,
+                range: range.clone(),
+                weights: &mut self.ordered,
+            });
+            if let Some((place, before)) = passes(&self.ordered, sum, target) {
+                chosen = Some((first + index * BLOCK + place) as TokenId);
+                sum = before + f64::from(self.ordered[place]);
                 if sum > target {
                     break;
                 }
             }
         }
-        last
+        chosen
     }
+}
+
+/// The first place where a sum that begins with `sum` passes `target`, and the sum before it; the
+/// last one with any weight if none does.
+fn passes(weights: &[f32], mut sum: f64, target: f64) -> Option<(usize, f64)> {
+    let mut last = None;
+    for (place, weight) in weights.iter().enumerate() {
+        // What is ruled out weighs next to nothing.
+        if *weight > 1e-30 {
+            last = Some((place, sum));
+            sum += f64::from(*weight);
+            if sum > target {
+                break;
+            }
+        }
+    }
+    last
 }
 
 /// Finds the largest logit of each column of each block, and whether no logit is NaN.
@@ -274,7 +307,11 @@ fn push_between<S: Simd>(
             let within = simd.and_m32s(reached, simd.less_than_f32s(*values, end));
             is_any |= simd.first_true_m32s(within) < S::F32_LANES;
         }
-        let mut bits = if is_any { bits_between(row, least, above) } else { 0 };
+        let mut bits = if is_any {
+            bits_between(row, least, above)
+        } else {
+            0
+        };
         while bits != 0 {
             let i = bits.trailing_zeros() as usize % LANES;
             found.push(((first + index * LANES + i) as TokenId, row[i]));
