@@ -201,7 +201,7 @@ impl Sampler {
             logits
         } else {
             if let Some(mask) = mask {
-                mask::copy_allowed(&mut self.changed, logits, mask);
+                self.scan.copy_allowed(&mut self.changed, logits, mask);
             } else {
                 self.changed.clear();
                 self.changed.extend_from_slice(logits);

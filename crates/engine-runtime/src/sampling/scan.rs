@@ -5,6 +5,9 @@
     reason = "a function is compiled for wide registers only where it is inlined into the dispatch"
 )]
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use engine_core::TokenId;
@@ -12,7 +15,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     exponentials::{CHUNK, SumBlocks, Sums, Weigh, Weighting, WithScores},
-    mask,
+    mask::{self, CopyAllowed},
 };
 
 /// Numbers looked at together. The order of additions follows from it, not from the processor: its
@@ -44,6 +47,12 @@ pub(super) struct Blocks {
 }
 
 impl Scan {
+    /// Copies the logits of allowed tokens, and rules out those between them. Blocks of which no token
+    /// is allowed are left as they are in `copy`: [`Scan::run`] does not look at them.
+    pub(super) fn copy_allowed(&self, copy: &mut Vec<f32>, logits: &[f32], mask: &[u32]) {
+        self.arch.dispatch(CopyAllowed { copy, logits, mask });
+    }
+
     /// Looks at the logits and returns the largest; `None` if one is NaN or positive infinity, or
     /// none is finite. With a mask, blocks of which no token is allowed are not looked at, and count
     /// as ruled out.

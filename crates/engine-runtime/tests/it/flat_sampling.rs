@@ -53,7 +53,9 @@ fn check(logits: &[f32], mask: Option<&[u32]>, top_p: f32) {
     const CELLS: usize = 60;
     let params = GenerateParams {
         top_p,
-        ..GenerateParams::default().with_temperature(1.0).with_seed(11)
+        ..GenerateParams::default()
+            .with_temperature(1.0)
+            .with_seed(11)
     };
     let allowed = |token: usize| mask.is_none_or(|mask| mask[token / 32] >> (token % 32) & 1 == 1);
     let expected = nucleus(logits, &allowed, f64::from(top_p));
