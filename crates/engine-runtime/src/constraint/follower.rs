@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use engine_core::{Error, Result, TokenId};
-use llguidance::{
-    TokenParser,
-    api::StopReason,
-    toktrie::{SimpleVob, TokTrie},
-};
+use llguidance::{TokenParser, api::StopReason, toktrie::SimpleVob};
 
 use super::{guarded, invalid};
 
@@ -94,14 +90,5 @@ impl Follower {
             _ => reason,
         };
         invalid(reason)
-    }
-}
-
-impl std::fmt::Debug for Follower {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let trie: &TokTrie = self.parser.token_env.tok_trie();
-        f.debug_struct("Follower")
-            .field("vocabulary", &trie.vocab_size())
-            .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ use engine_core::{Result, TokenId};
 
 use super::Follower;
 
-/// More threads than this are of no use: a batch's masks take less time than its step.
+/// So many have the masks of a batch long before its step is over.
 const MAX_THREADS: usize = 8;
 
 /// Follows one answer, and has its masks found ahead.
@@ -73,7 +73,6 @@ impl Answer {
 }
 
 /// The threads of one model that find masks. They end when its vocabulary and all guides have gone.
-#[derive(Debug)]
 pub(super) struct Finders {
     /// An answer that has ended is gone when a thread comes to it.
     queue: Option<Sender<Weak<Answer>>>,
@@ -99,7 +98,7 @@ impl Finders {
         if let Some(queue) = &self.queue
             && !answer.is_queued.swap(true, Ordering::AcqRel)
         {
-            // Nobody has to receive it.
+            // If nobody receives it, the mask is found when it is needed.
             let _ = queue.send(Arc::downgrade(answer));
         }
     }
@@ -119,13 +118,5 @@ fn find_masks(answers: &Mutex<Receiver<Weak<Answer>>>) {
             answer.is_queued.store(false, Ordering::Release);
             answer.follower().find_mask();
         }
-    }
-}
-
-impl std::fmt::Debug for Guide {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Guide")
-            .field(&*self.answer.follower())
-            .finish()
     }
 }

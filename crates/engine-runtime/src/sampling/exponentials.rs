@@ -290,8 +290,8 @@ fn total(mut lanes: [f32; LANES]) -> f32 {
 
 /// Two to the power of `x` in -126 to 0, to about 3e-7: a power of two times a polynomial (Cody and
 /// Waite, 1980, "Software Manual for the Elementary Functions"), whose terms are paired so that few
-/// wait for another (Estrin, 1960). Multiplications are fused with additions, so that the result is
-/// the same on every processor.
+/// wait for another (Estrin, 1960). Multiplications are fused with additions everywhere, so that the
+/// result is the same on every processor; one that can't do that is slow here.
 #[inline(always)]
 fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     /// Adding it to a small number rounds that to a whole one, in the lowest bits; nine more are 0.

@@ -231,7 +231,7 @@ impl WithSimd for FindMaxima<'_> {
             self.blocks.tops.push(block_top);
             self.blocks.maxima.push(maxima);
         }
-        let is_sound = simd.first_true_m32s(simd.not_m32s(sound)) == S::F32_LANES;
+        let is_sound = !is_any(simd, simd.not_m32s(sound));
         (is_sound && top.is_finite()).then_some(top)
     }
 }
@@ -310,13 +310,13 @@ fn push_between<S: Simd>(
 ) {
     let (lowest, end) = (simd.splat_f32s(least), simd.splat_f32s(above));
     for (index, row) in rows.iter().enumerate() {
-        let mut is_any = false;
+        let mut has_some = false;
         for values in S::as_simd_f32s(row).0 {
             let reached = simd.greater_than_or_equal_f32s(*values, lowest);
             let within = simd.and_m32s(reached, simd.less_than_f32s(*values, end));
-            is_any |= simd.first_true_m32s(within) < S::F32_LANES;
+            has_some |= is_any(simd, within);
         }
-        let mut bits = if is_any {
+        let mut bits = if has_some {
             bits_between(row, least, above)
         } else {
             0
@@ -327,6 +327,12 @@ fn push_between<S: Simd>(
             bits &= bits - 1;
         }
     }
+}
+
+/// Whether a mask holds anywhere. Which is the first place differs between kinds of registers.
+#[inline(always)]
+fn is_any<S: Simd>(simd: S, mask: S::m32s) -> bool {
+    simd.first_true_m32s(mask) < S::F32_LANES
 }
 
 /// A bit for each number from `least` on and below `above`, the first lowest.
