@@ -136,6 +136,8 @@ pub(super) struct SumBlocks<'a> {
     pub(super) range: Range<f32>,
     /// Blocks whose largest logit lies below this are bounded, not summed.
     pub(super) exact_from: f32,
+    /// Once the weight exceeds this, the rest is left out.
+    pub(super) enough: f64,
     /// Receives the weight of the summed blocks of each chunk.
     pub(super) weights: &'a mut Vec<f32>,
 }
@@ -180,7 +182,7 @@ impl SumBlocks<'_> {
         self.weights.clear();
         let blocks = self.blocks.tops.iter().zip(&self.blocks.maxima);
         let mut blocks = self.logits.chunks(BLOCK).zip(blocks).peekable();
-        while blocks.peek().is_some() {
+        while blocks.peek().is_some() && weight <= self.enough {
             let mut sums = LaneSums::default();
             for (block, (top, maxima)) in blocks.by_ref().take(CHUNK / BLOCK) {
                 if *top < exact_from {

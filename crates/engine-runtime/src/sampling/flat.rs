@@ -1,8 +1,8 @@
 //! Draws from a flat distribution, in which too many tokens are likely for a list of them.
 //!
 //! A draw leads to a token through sums over chunks of the vocabulary. Top-p needs no list and no order
-//! either: a token belongs to the nucleus if all that are likelier weigh less than the share, which is
-//! one more sum. A token that does not is turned down, and with it all that are not likelier, and
+//! either: a token belongs to the nucleus if all that are likelier weigh less than the share, or all
+//! that are less likely more than the rest, which is one more sum. A token that does not is turned down, and with it all that are not likelier, and
 //! another is drawn from the others. What is left of the distribution keeps its proportions, so
 //! that the outcome is a draw from the nucleus (rejection sampling; von Neumann, 1951).
 
@@ -56,7 +56,9 @@ impl Flat {
             };
             let (lowest, highest) = (share * total.low, share * total.high);
             let logit = logits[token as usize];
-            if sum_from(scan, logit).high < lowest {
+            // Most draws are far from the border, which a part of what is less likely tells.
+            let less_likely = f32::NEG_INFINITY..logit;
+            if scan.weigh_more(logits, weighting, less_likely, total.high - lowest) {
                 return Drawn::Token(token);
             }
             let above = logit.next_up();

@@ -132,6 +132,7 @@ impl Scan {
             weighting,
             range,
             exact_from,
+            enough: f64::INFINITY,
             weights: &mut self.weights,
         };
         if scores {
@@ -139,6 +140,27 @@ impl Scan {
         } else {
             self.arch.dispatch(sums)
         }
+    }
+
+    /// Whether the tokens whose logits lie in a range weigh more than this for certain. No more is
+    /// summed than it takes.
+    pub(super) fn weigh_more(
+        &mut self,
+        logits: &[f32],
+        weighting: Weighting,
+        range: Range<f32>,
+        least: f64,
+    ) -> bool {
+        let sums = self.arch.dispatch(SumBlocks {
+            logits,
+            blocks: &self.blocks,
+            weighting,
+            range,
+            exact_from: f32::MIN,
+            enough: least * 1.001,
+            weights: &mut self.weights,
+        });
+        sums.weight.low > least
     }
 
     /// The first token with which the sum of the weights passes `target`, among those that the last
