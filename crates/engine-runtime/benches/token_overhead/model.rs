@@ -1,7 +1,9 @@
-//! A model that costs nothing but the copy of its logits, and takes the time between its steps.
+//! A model that costs no more than it is told to and the copy of its logits, and takes the time
+//! between its steps.
 
 use std::{
     collections::BTreeMap,
+    hint,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -73,12 +75,14 @@ struct Canned {
     rows: Vec<Vec<f32>>,
     sequences: BTreeMap<SequenceId, usize>,
     next: u64,
+    /// How long it computes a step.
+    step: Duration,
     gaps: Gaps,
     handed_out: Option<Instant>,
 }
 
 /// An engine over such a model, and its times.
-pub(crate) fn load(shape: Shape) -> (Arc<dyn Engine>, Gaps) {
+pub(crate) fn load(shape: Shape, step: Duration) -> (Arc<dyn Engine>, Gaps) {
     let config = json!({ "eos_token_id": EOS });
     let text = TextPipeline::new(TextSources {
         tokenizer_json: &tokenizer_json().to_string(),
@@ -105,6 +109,7 @@ pub(crate) fn load(shape: Shape) -> (Arc<dyn Engine>, Gaps) {
         rows: shape.rows(16),
         sequences: BTreeMap::new(),
         next: 0,
+        step,
         gaps: gaps.clone(),
         handed_out: None,
     };
@@ -149,6 +154,10 @@ impl Model for Canned {
     fn forward(&mut self, runs: &[Run<'_>], logits: &mut Logits) -> Result<()> {
         if let Some(handed_out) = self.handed_out.take() {
             self.gaps.push(handed_out.elapsed());
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < self.step {
+            hint::spin_loop();
         }
         logits.reset(SIZE);
         for run in runs {

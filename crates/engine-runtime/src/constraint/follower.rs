@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use engine_core::{Error, Result, TokenId};
-use llguidance::{
-    TokenParser,
-    api::StopReason,
-    toktrie::{SimpleVob, TokTrie},
-};
+use llguidance::{TokenParser, api::StopReason, toktrie::SimpleVob};
 
 use super::{guarded, invalid};
 
 /// Follows one answer.
 pub(crate) struct Follower {
     parser: TokenParser,
-    mask: SimpleVob,
+    /// For the next token; `None` until it is found.
+    mask: Option<Result<SimpleVob>>,
     /// What may not begin the answer; taken by the first mask.
     barred: Option<Arc<[TokenId]>>,
 }
@@ -23,18 +20,27 @@ impl Follower {
     pub(super) fn new(parser: TokenParser, barred: Option<Arc<[TokenId]>>) -> Result<Self> {
         let mut follower = Self {
             parser,
-            mask: SimpleVob::new(),
+            mask: None,
             barred,
         };
         // A form without any text is known now, and not only when a prompt has been read.
-        follower.find_mask()?;
+        follower.mask()?;
         Ok(follower)
     }
 
     /// The tokens that may come next: one bit each, in words of 32, lowest first. An end-of-text token
     /// is among them if the answer is whole.
-    pub(crate) fn mask(&self) -> &[u32] {
-        self.mask.as_slice()
+    ///
+    /// # Errors
+    /// As [`Follower::take`]; also if no token of the vocabulary can go on.
+    pub(crate) fn mask(&mut self) -> Result<&[u32]> {
+        self.find_mask();
+        // An error ends the answer, so that it is not asked for twice.
+        if let Some(Err(error)) = self.mask.take_if(|mask| mask.is_err()) {
+            return Err(error);
+        }
+        let mask = self.mask.iter().flatten().next();
+        Ok(mask.map_or(&[], SimpleVob::as_slice))
     }
 
     /// Takes a token of the answer; whether the answer is whole and nothing can follow.
@@ -42,6 +48,7 @@ impl Follower {
     /// # Errors
     /// [`Error::InvalidConstraint`] if the grammar has become too complex to follow.
     pub(crate) fn take(&mut self, token: TokenId) -> Result<bool> {
+        self.mask = None;
         let parser = &mut self.parser;
         let ended = guarded(|| {
             parser
@@ -53,26 +60,24 @@ impl Follower {
         Ok(ended)
     }
 
-    /// Finds out which tokens may come next.
-    ///
-    /// # Errors
-    /// As [`Follower::take`]; also if no token of the vocabulary can go on.
-    pub(crate) fn find_mask(&mut self) -> Result<()> {
+    /// Finds out which tokens may come next, unless it is known.
+    pub(crate) fn find_mask(&mut self) {
+        if self.mask.is_none() {
+            self.mask = Some(self.next_mask());
+        }
+    }
+
+    fn next_mask(&mut self) -> Result<SimpleVob> {
         let parser = &mut self.parser;
         let mask = guarded(|| parser.compute_mask().map_err(|error| error.to_string()));
-        self.mask = match mask {
-            Ok(mask) => mask,
-            Err(reason) => return Err(self.stuck(reason)),
-        };
+        let mut mask = mask.map_err(|reason| self.stuck(reason))?;
         if let Some(barred) = self.barred.take() {
-            barred
-                .iter()
-                .for_each(|token| self.mask.disallow_token(*token));
+            barred.iter().for_each(|token| mask.disallow_token(*token));
         }
-        if self.mask.is_zero() {
+        if mask.is_zero() {
             return Err(self.stuck(String::new()));
         }
-        Ok(())
+        Ok(mask)
     }
 
     fn stuck(&self, reason: String) -> Error {
@@ -85,15 +90,5 @@ impl Follower {
             _ => reason,
         };
         invalid(reason)
-    }
-}
-
-impl std::fmt::Debug for Follower {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let trie: &TokTrie = self.parser.token_env.tok_trie();
-        f.debug_struct("Follower")
-            .field("allowed", &self.mask.num_set())
-            .field("vocabulary", &trie.vocab_size())
-            .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,11 @@
 //! Answers of a given form: which tokens may come next.
 //!
 //! The crate `llguidance` follows a grammar through the bytes of tokens. It is asked for a mask
-//! before each choice, and told each token that was chosen.
+//! before each choice, on a thread of its own while the model computes, and told each token that was
+//! chosen.
 
 mod follower;
+mod guide;
 mod json_schema;
 
 use std::{
@@ -21,7 +23,8 @@ use llguidance::{
 };
 use serde_json::{Value, json};
 
-pub(crate) use self::follower::Follower;
+pub(crate) use self::guide::Guide;
+use self::{follower::Follower, guide::Finders};
 use crate::{panic_message::panic_message, text::TokenBytes};
 
 /// What grammars are compiled for: the bytes of a vocabulary's tokens.
@@ -30,6 +33,7 @@ pub(crate) struct Grammars {
     /// Tokens that begin with a space, where the decoder drops a space that begins the text: as a
     /// first token they would look other than their bytes.
     barred_at_first: Option<Arc<[TokenId]>>,
+    finders: Arc<Finders>,
 }
 
 impl Grammars {
@@ -44,6 +48,7 @@ impl Grammars {
         Ok(Self {
             factory,
             barred_at_first,
+            finders: Arc::new(Finders::start()),
         })
     }
 
@@ -51,10 +56,11 @@ impl Grammars {
     ///
     /// # Errors
     /// [`Error::InvalidConstraint`] if it is malformed, or asks for what can't be enforced.
-    pub(crate) fn compile(&self, constraint: &Constraint) -> Result<Follower> {
+    pub(crate) fn compile(&self, constraint: &Constraint) -> Result<Guide> {
         let grammar = grammar(constraint).map_err(invalid)?;
         let parser = guarded(|| self.parser(grammar)).map_err(invalid)?;
-        Follower::new(parser, self.barred_at_first.clone())
+        let follower = Follower::new(parser, self.barred_at_first.clone())?;
+        Ok(Guide::new(follower, Arc::clone(&self.finders)))
     }
 
     fn parser(&self, grammar: TopLevelGrammar) -> Result<TokenParser, String> {

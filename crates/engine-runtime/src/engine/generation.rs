@@ -13,7 +13,7 @@ use super::{
     events::EventSender,
     loops::Loops,
 };
-use crate::{Sampler, constraint::Follower, prompt_cache::Opened};
+use crate::{Sampler, constraint::Guide, prompt_cache::Opened};
 
 /// What a generation waits for.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub(super) struct Generation {
     /// Open from admission until the scheduler closes it.
     pub(super) sequence: Option<SequenceId>,
     sampler: Sampler,
-    constraint: Option<Follower>,
+    constraint: Option<Guide>,
     loops: Option<Loops>,
     pub(super) events: EventSender,
     params: GenerateParams,
@@ -74,7 +74,7 @@ pub(super) struct Prepared {
     pub(super) answer: Answer,
     pub(super) budget: Option<Budget>,
     pub(super) sampler: Sampler,
-    pub(super) constraint: Option<Follower>,
+    pub(super) constraint: Option<Guide>,
     pub(super) end_tokens: Vec<TokenId>,
     /// Places in the prompt right behind a message: behind an end-of-text token.
     pub(super) borders: Vec<usize>,
@@ -197,13 +197,17 @@ impl Generation {
             .and_then(|budget| budget.next(&self.answer));
         // What is thought has no form, nor what ends a thought; the answer behind it has.
         let has_form = forced.is_none() && !self.answer.is_reasoning();
-        let token = if let Some(token) = forced {
-            token
+        let (token, logprobs) = if let Some(token) = forced {
+            (token, self.sampler.logprobs(row, token)?)
         } else {
-            let constraint = self.constraint.as_ref().filter(|_| has_form);
-            self.sampler.choose(row, constraint.map(Follower::mask))?
+            let sampler = &mut self.sampler;
+            match self.constraint.as_ref().filter(|_| has_form) {
+                None => sampler.choose_with_logprobs(row, None)?,
+                Some(constraint) => {
+                    constraint.with_mask(|mask| sampler.choose_with_logprobs(row, Some(mask)))?
+                }
+            }
         };
-        let logprobs = self.sampler.logprobs(row, token)?;
         self.phase = Phase::Host { last: token };
         self.take(token, logprobs, has_form)
     }
@@ -255,7 +259,7 @@ impl Generation {
     /// Why the answer ends with this token, if it does.
     fn end_after(&mut self, token: TokenId, has_form: bool) -> Result<Option<FinishReason>> {
         let period = self.loops.as_mut().and_then(|loops| loops.push(token));
-        let constraint = self.constraint.as_mut().filter(|_| has_form);
+        let constraint = self.constraint.as_ref().filter(|_| has_form);
         if let Some(constraint) = constraint
             && constraint.take(token)?
         {
@@ -264,8 +268,8 @@ impl Generation {
         let reason = period
             .map(FinishReason::Loop)
             .or_else(|| self.limit(self.generated));
-        if let (None, Some(constraint), true) = (&reason, &mut self.constraint, has_form) {
-            constraint.find_mask()?;
+        if let (None, Some(constraint)) = (&reason, constraint) {
+            constraint.look_ahead();
         }
         Ok(reason)
     }

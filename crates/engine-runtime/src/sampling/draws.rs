@@ -9,9 +9,21 @@ use rand_chacha::{
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     /// The choice of a token.
-    Token = 0,
+    Token,
     /// Whether XTC leaves out top choices.
-    Xtc = 1,
+    Xtc,
+    /// Another choice, after so many have been turned down.
+    Again(u32),
+}
+
+impl Purpose {
+    fn stream(self) -> u64 {
+        match self {
+            Self::Token => 0,
+            Self::Xtc => 1,
+            Self::Again(before) => 2 + u64::from(before),
+        }
+    }
 }
 
 /// The random numbers of one seed.
@@ -29,7 +41,7 @@ impl Draws {
 
     /// The number of a step, in [0, 1), with 53 random bits.
     pub(super) fn at(&mut self, step: u64, purpose: Purpose) -> f64 {
-        self.generator.set_stream(purpose as u64);
+        self.generator.set_stream(purpose.stream());
         // Two words of the key stream for each step.
         self.generator.set_word_pos(u128::from(step) * 2);
         (self.generator.next_u64() >> 11) as f64 / (1_u64 << 53) as f64

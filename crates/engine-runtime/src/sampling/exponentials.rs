@@ -5,11 +5,14 @@
     reason = "a function is compiled for wide registers only where it is inlined into the dispatch"
 )]
 
-use std::f32::consts::{LN_2, LOG2_E};
+use std::{
+    f32::consts::{LN_2, LOG2_E},
+    ops::Range,
+};
 
 use pulp::{Simd, WithSimd};
 
-use super::scan::{BLOCK, LANES, ROWS, reaches};
+use super::scan::{BLOCK, Blocks, LANES, ROWS, padded};
 
 /// Tokens whose weights are added up in 32 bits.
 pub(super) const CHUNK: usize = 4 * BLOCK;
@@ -67,69 +70,133 @@ impl Weighting {
         }
     }
 
+    /// The largest logit.
+    pub(super) fn top(self) -> f32 {
+        self.top
+    }
+
+    /// What a token weighs at most.
+    pub(super) fn at_most(self, logit: f32) -> f64 {
+        f64::from((logit - self.top) * self.scale).exp2() * BOUND_MARGIN
+    }
+
     /// The logit of a token with this score.
     fn logit_at(self, score: f32) -> f32 {
         self.top + score * LOG2_E / self.scale
     }
+}
 
-    /// The weight of a token, and the score in units of ln 2.
+/// The same in registers.
+#[derive(Clone, Copy)]
+struct Weights<S: Simd> {
+    simd: S,
+    top: S::f32s,
+    scale: S::f32s,
+}
+
+impl<S: Simd> Weights<S> {
     #[inline(always)]
-    pub(super) fn of(self, logit: f32) -> (f32, f32) {
-        let score = (logit - self.top) * self.scale;
+    fn new(simd: S, weighting: Weighting) -> Self {
+        Self {
+            simd,
+            top: simd.splat_f32s(weighting.top),
+            scale: simd.splat_f32s(weighting.scale),
+        }
+    }
+
+    /// The weights of tokens, and their scores in units of ln 2.
+    #[inline(always)]
+    fn of(self, logits: S::f32s) -> (S::f32s, S::f32s) {
+        let simd = self.simd;
+        let scores = simd.mul_f32s(simd.sub_f32s(logits, self.top), self.scale);
         // Also where a temperature next to 0 makes the product NaN.
-        let score = if score > LOWEST { score } else { LOWEST };
-        (exp2(score), score)
+        let lowest = simd.splat_f32s(LOWEST);
+        let is_higher = simd.greater_than_f32s(scores, lowest);
+        let scores = simd.select_f32s(is_higher, scores, lowest);
+        (exp2(simd, scores), scores)
+    }
+
+    /// The weights of tokens whose logits lie in a range; the others weigh nothing.
+    #[inline(always)]
+    fn within(self, logits: S::f32s, range: &Range<f32>) -> S::f32s {
+        let simd = self.simd;
+        let reached = simd.greater_than_or_equal_f32s(logits, simd.splat_f32s(range.start));
+        let below = simd.less_than_f32s(logits, simd.splat_f32s(range.end));
+        let is_within = simd.and_m32s(reached, below);
+        simd.select_f32s(is_within, self.of(logits).0, simd.splat_f32s(0.0))
     }
 }
 
-/// The sums over the tokens whose logit lies below a border. Scores are left at 0 unless asked for.
+/// The sums over the tokens whose logits lie in a range. Scores are left at 0.
 #[derive(Debug)]
-pub(super) struct SumBlocks<'a, const SCORES: bool> {
+pub(super) struct SumBlocks<'a> {
     pub(super) logits: &'a [f32],
-    /// The largest logit of each column of each block; negative infinity where no token is in play.
-    pub(super) maxima: &'a [[f32; LANES]],
+    pub(super) blocks: &'a Blocks,
     pub(super) weighting: Weighting,
-    pub(super) below: f32,
+    pub(super) range: Range<f32>,
     /// Blocks whose largest logit lies below this are bounded, not summed.
     pub(super) exact_from: f32,
+    /// Once the weight exceeds this, the rest is left out.
+    pub(super) enough: f64,
     /// Receives the weight of the summed blocks of each chunk.
     pub(super) weights: &'a mut Vec<f32>,
 }
 
-impl<const SCORES: bool> WithSimd for SumBlocks<'_, SCORES> {
+/// The same with scores.
+#[derive(Debug)]
+pub(super) struct WithScores<'a>(pub(super) SumBlocks<'a>);
+
+impl WithSimd for SumBlocks<'_> {
     type Output = Sums;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Sums {
+    fn with_simd<S: Simd>(self, simd: S) -> Sums {
+        let everything = self.range.start == f32::NEG_INFINITY && self.range.end == f32::INFINITY;
+        if everything {
+            self.run::<S, false, false>(simd)
+        } else {
+            self.run::<S, true, false>(simd)
+        }
+    }
+}
+
+impl WithSimd for WithScores<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Sums {
+        self.0.run::<S, true, true>(simd)
+    }
+}
+
+impl SumBlocks<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const RANGE: bool, const SCORES: bool>(self, simd: S) -> Sums {
+        let weights = Weights::new(simd, self.weighting);
         let (mut weight, mut score) = (0.0_f64, 0.0_f64);
-        let mut bound = LaneSums::<false>::default();
-        let mut score_bound = LaneSums::<true>::default();
+        let mut bound = LaneSums::default();
+        let mut score_bound = LaneSums::default();
         // The least value of x exp(x) is at -1.
         let least = self.weighting.logit_at(-1.0);
+        let exact_from = self.exact_from.max(f32::MIN);
         self.weights.clear();
-        let chunks = self.logits.chunks(CHUNK);
-        for (chunk, maxima) in chunks.zip(self.maxima.chunks(CHUNK / BLOCK)) {
-            let mut sums = LaneSums::<SCORES>::default();
-            for (block, maxima) in chunk.chunks(BLOCK).zip(maxima) {
-                if !reaches(maxima, self.exact_from.max(f32::MIN)) {
-                    bound.add(maxima, self.weighting, f32::INFINITY);
+        let blocks = self.blocks.tops.iter().zip(&self.blocks.maxima);
+        let mut blocks = self.logits.chunks(BLOCK).zip(blocks).peekable();
+        while blocks.peek().is_some() && weight <= self.enough {
+            let mut sums = LaneSums::default();
+            for (block, (top, maxima)) in blocks.by_ref().take(CHUNK / BLOCK) {
+                if *top < exact_from {
+                    bound.add::<S, false, false>(weights, &[*maxima], &self.range);
                     if SCORES {
-                        let mut limited = *maxima;
-                        for maximum in &mut limited {
-                            *maximum = maximum.min(least);
-                        }
-                        score_bound.add(&limited, self.weighting, f32::INFINITY);
+                        let limited = maxima.map(|maximum| maximum.min(least));
+                        score_bound.add::<S, false, true>(weights, &[limited], &self.range);
                     }
                     continue;
                 }
                 let (rows, rest) = block.as_chunks::<LANES>();
-                for row in rows {
-                    sums.add(row, self.weighting, self.below);
-                }
+                sums.add::<S, RANGE, SCORES>(weights, rows, &self.range);
                 if !rest.is_empty() {
-                    let mut row = [f32::NEG_INFINITY; LANES];
-                    row[..rest.len()].copy_from_slice(rest);
-                    sums.add(&row, self.weighting, self.below);
+                    sums.add::<S, RANGE, SCORES>(weights, &[padded(rest)], &self.range);
                 }
             }
             let chunk_weight = total(sums.weight);
@@ -151,22 +218,61 @@ impl<const SCORES: bool> WithSimd for SumBlocks<'_, SCORES> {
 }
 
 #[derive(Default)]
-struct LaneSums<const SCORES: bool> {
+struct LaneSums {
     weight: [f32; LANES],
     /// In units of ln 2.
     score: [f32; LANES],
 }
 
-impl<const SCORES: bool> LaneSums<SCORES> {
+impl LaneSums {
     #[inline(always)]
-    fn add(&mut self, logits: &[f32; LANES], weighting: Weighting, below: f32) {
-        for (i, logit) in logits.iter().enumerate() {
-            let (weight, score) = weighting.of(*logit);
-            let weight = if *logit < below { weight } else { 0.0 };
-            self.weight[i] += weight;
-            if SCORES {
-                self.score[i] += weight * score;
+    fn add<S: Simd, const RANGE: bool, const SCORES: bool>(
+        &mut self,
+        weights: Weights<S>,
+        rows: &[[f32; LANES]],
+        range: &Range<f32>,
+    ) {
+        let simd = weights.simd;
+        let values = S::as_simd_f32s(rows.as_flattened()).0;
+        let sums = S::as_mut_simd_f32s(&mut self.weight).0.iter_mut();
+        let score_sums = S::as_mut_simd_f32s(&mut self.score).0;
+        for (column, (sum, score_sum)) in sums.zip(score_sums).enumerate() {
+            for row in values.chunks_exact(const { LANES / S::F32_LANES }) {
+                let logits = row[column];
+                let (mut weight, score) = weights.of(logits);
+                if RANGE {
+                    weight = weights.within(logits, range);
+                }
+                *sum = simd.add_f32s(*sum, weight);
+                if SCORES {
+                    *score_sum = simd.mul_add_f32s(weight, score, *score_sum);
+                }
             }
+        }
+    }
+}
+
+/// Weighs each of some tokens; those whose logits lie outside a range weigh nothing.
+#[derive(Debug)]
+pub(super) struct Weigh<'a> {
+    pub(super) logits: &'a [f32],
+    pub(super) weighting: Weighting,
+    pub(super) range: Range<f32>,
+    pub(super) weights: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let weights = Weights::new(simd, self.weighting);
+        for row in self.logits.chunks(LANES) {
+            let mut values = padded(row);
+            for logits in S::as_mut_simd_f32s(&mut values).0 {
+                *logits = weights.within(*logits, &self.range);
+            }
+            self.weights.extend_from_slice(&values[..row.len()]);
         }
     }
 }
@@ -184,29 +290,41 @@ fn total(mut lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-/// Two to the power of `x` in -126 to 0, to about 3e-7, in steps that the compiler can do for many
-/// numbers at once: a power of two times a polynomial (Cody and Waite, 1980, "Software Manual for the
-/// Elementary Functions").
+/// Two to the power of `x` in -126 to 0, to about 3e-7: a power of two times a polynomial (Cody and
+/// Waite, 1980, "Software Manual for the Elementary Functions"), whose terms are paired so that few
+/// wait for another (Estrin, 1960). Multiplications are fused with additions everywhere, so that the
+/// result is the same on every processor; one that can't do that is slow here.
 #[inline(always)]
-fn exp2(x: f32) -> f32 {
-    /// Adding it to a small number rounds that to a whole one, in the lowest bits.
+fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// Adding it to a small number rounds that to a whole one, in the lowest bits; nine more are 0.
     const ROUNDER: f32 = 12_582_912.0;
     /// Of the polynomial with the least relative error (7.5e-8) in -0.5 to 0.5, by Remez' exchange;
-    /// the highest power first.
+    /// the lowest power first.
     const COEFFICIENTS: [f32; 6] = [
-        1.327_647_2e-3,
-        9.675_541e-3,
-        5.550_713_3e-2,
-        2.402_212e-1,
-        6.931_469_7e-1,
         1.0,
+        6.931_469_7e-1,
+        2.402_212e-1,
+        5.550_713_3e-2,
+        9.675_541e-3,
+        1.327_647_2e-3,
     ];
-    let shifted = x + ROUNDER;
-    let r = x - (shifted - ROUNDER);
-    let mut series = COEFFICIENTS[0];
-    for coefficient in &COEFFICIENTS[1..] {
-        series = series * r + coefficient;
-    }
-    let exponent = shifted.to_bits().wrapping_sub(ROUNDER.to_bits());
-    series * f32::from_bits(exponent.wrapping_add(127) << 23)
+    // Written out: what a closure does is not compiled for wide registers.
+    let [c0, c1, c2, c3, c4, c5] = COEFFICIENTS;
+    let (c0, c1) = (simd.splat_f32s(c0), simd.splat_f32s(c1));
+    let (c2, c3) = (simd.splat_f32s(c2), simd.splat_f32s(c3));
+    let (c4, c5) = (simd.splat_f32s(c4), simd.splat_f32s(c5));
+    let rounder = simd.splat_f32s(ROUNDER);
+    let shifted = simd.add_f32s(x, rounder);
+    let r = simd.sub_f32s(x, simd.sub_f32s(shifted, rounder));
+    let square = simd.mul_f32s(r, r);
+    let low = simd.mul_add_f32s(r, c1, c0);
+    let middle = simd.mul_add_f32s(r, c3, c2);
+    let high = simd.mul_add_f32s(r, c5, c4);
+    let series = simd.mul_add_f32s(simd.mul_add_f32s(high, square, middle), square, low);
+    // The whole part is added to the exponent.
+    let exponent = simd.wrapping_dyn_shl_u32s(
+        simd.transmute_u32s_f32s(shifted),
+        simd.splat_u32s(f32::MANTISSA_DIGITS - 1),
+    );
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(series), exponent))
 }

@@ -9,7 +9,6 @@ use super::{exponentials::Weighting, scan::Scan};
 pub(super) struct Logprobs {
     /// How many of the likeliest tokens are reported.
     top: usize,
-    scan: Scan,
     likeliest: Vec<(TokenId, f32)>,
 }
 
@@ -17,20 +16,23 @@ impl Logprobs {
     pub(super) fn new(top: u32) -> Self {
         Self {
             top: top as usize,
-            scan: Scan::default(),
             likeliest: Vec::new(),
         }
     }
 
-    /// The log-probability of a token, and of the likeliest ones; `None` for logits among which one
-    /// is NaN or positive infinity, or nothing is finite.
-    pub(super) fn of(&mut self, logits: &[f32], token: TokenId) -> Option<TokenLogprobs> {
-        let top = self.scan.run(logits, None)?;
+    /// The log-probability of a token, and of the likeliest ones; `None` for a token that there are no
+    /// logits of. `scan` has looked at these logits, all of them, and found `top` to be the largest.
+    pub(super) fn of(
+        &mut self,
+        scan: &mut Scan,
+        top: f32,
+        logits: &[f32],
+        token: TokenId,
+    ) -> Option<TokenLogprobs> {
         let weighting = Weighting::new(top, 1.0);
-        let all = self
-            .scan
-            .sums(logits, weighting, f32::INFINITY, f32::MIN, false);
-        let total = all.weight.middle().ln();
+        let all = f32::NEG_INFINITY..f32::INFINITY;
+        let sums = scan.sums(logits, weighting, all, f32::MIN, false);
+        let total = sums.weight.middle().ln();
         let logprob = |(token, logit): (TokenId, f32)| {
             let logprob = f64::from(logit) - f64::from(top) - total;
             TokenLogprob {
@@ -39,12 +41,12 @@ impl Logprobs {
                 logprob: (logprob as f32).clamp(f32::MIN, 0.0),
             }
         };
-        let least = self.scan.reached_by(self.top.min(logits.len()));
+        let least = scan.reached_by(self.top.min(logits.len()));
         self.likeliest.clear();
         if self.top > 0 {
             let least = least.max(f32::MIN);
             let likeliest = &mut self.likeliest;
-            self.scan.list(logits, least, f32::INFINITY, likeliest);
+            scan.list(logits, least, f32::INFINITY, likeliest);
             self.likeliest
                 .sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             self.likeliest.truncate(self.top);

@@ -10,6 +10,7 @@ mod draws;
 mod dry;
 mod exponentials;
 mod filters;
+mod flat;
 mod logprobs;
 mod mask;
 mod penalizers;
@@ -53,6 +54,8 @@ pub struct Sampler {
     /// Logits after mask, biases and the penalties that come first.
     changed: Vec<f32>,
     scan: Scan,
+    /// The largest of the logits that a token was last chosen from.
+    top: f32,
 }
 
 /// What a temperature above 0 needs.
@@ -97,6 +100,7 @@ impl Sampler {
             step: 0,
             changed: Vec::new(),
             scan: Scan::default(),
+            top: f32::NEG_INFINITY,
         })
     }
 
@@ -119,8 +123,9 @@ impl Sampler {
         let chosen = match random {
             None => step.scan.first_of(step.logits, step.top),
             Some(random) => {
-                let draw = random.draws.at(number, Purpose::Token);
-                random.pipeline.choose(step, draw)
+                let draws = &mut random.draws;
+                let mut draw = |purpose| draws.at(number, purpose);
+                random.pipeline.choose(step, &mut draw)
             }
         };
         self.step += 1;
@@ -144,6 +149,26 @@ impl Sampler {
         })
     }
 
+    /// Chooses the next token like [`Sampler::choose`], with its log-probability like
+    /// [`Sampler::logprobs`], and looks at the logits once for both where it can.
+    ///
+    /// # Errors
+    /// As [`Sampler::choose`], and without a mask where log-probabilities are asked for.
+    pub fn choose_with_logprobs(
+        &mut self,
+        logits: &[f32],
+        mask: Option<&[u32]>,
+    ) -> Result<(TokenId, Option<TokenLogprobs>)> {
+        let token = self.choose(logits, mask)?;
+        if mask.is_some() || self.penalizers.come_first() {
+            return Ok((token, self.logprobs(logits, token)?));
+        }
+        let (scan, top) = (&mut self.scan, self.top);
+        let logprobs = self.logprobs.as_mut();
+        let logprobs = logprobs.and_then(|logprobs| logprobs.of(scan, top, logits, token));
+        Ok((token, logprobs))
+    }
+
     /// The log-probability of a token chosen from these logits, under the model's own distribution;
     /// `None` unless the settings ask for it.
     ///
@@ -153,7 +178,8 @@ impl Sampler {
         let Some(logprobs) = &mut self.logprobs else {
             return Ok(None);
         };
-        match logprobs.of(logits, token) {
+        let top = self.scan.run(logits, None);
+        match top.and_then(|top| logprobs.of(&mut self.scan, top, logits, token)) {
             Some(logprobs) => Ok(Some(logprobs)),
             None => Err(unsound(&self.backend, false)),
         }
@@ -175,7 +201,7 @@ impl Sampler {
             logits
         } else {
             if let Some(mask) = mask {
-                mask::copy_allowed(&mut self.changed, logits, mask);
+                self.scan.copy_allowed(&mut self.changed, logits, mask);
             } else {
                 self.changed.clear();
                 self.changed.extend_from_slice(logits);
@@ -187,6 +213,7 @@ impl Sampler {
             .scan
             .run(logits, mask)
             .ok_or_else(|| unsound(&self.backend, mask.is_some()))?;
+        self.top = top;
         let xtc_draw = match &mut self.random {
             Some(random) if random.pipeline.has_xtc() => random.draws.at(self.step, Purpose::Xtc),
             _ => 1.0,

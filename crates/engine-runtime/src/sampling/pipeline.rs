@@ -10,10 +10,12 @@ use engine_core::{GenerateParams, SamplerStage, TokenId};
 
 use super::{
     candidates::{Candidate, Candidates},
-    exponentials::{CHUNK, Weighting},
+    draws::Purpose,
+    exponentials::Weighting,
     filters,
+    flat::{Drawn, Flat},
     penalizers::Penalizers,
-    scan::{BLOCK, Scan},
+    scan::Scan,
 };
 
 /// How much is found out about the tokens.
@@ -158,8 +160,19 @@ impl Pipeline {
         stages.any(|stage| matches!(stage, Stage::Xtc { .. }))
     }
 
-    /// Chooses a token; `draw` lies in [0, 1).
-    pub(super) fn choose(&mut self, mut step: Step<'_>, draw: f64) -> TokenId {
+    /// Chooses a token; `draw` gives random numbers in [0, 1).
+    pub(super) fn choose(
+        &mut self,
+        mut step: Step<'_>,
+        draw: &mut dyn FnMut(Purpose) -> f64,
+    ) -> TokenId {
+        if let Some(flat) = self.flat(&step) {
+            return match flat.draw(step.scan, step.logits, &mut self.found, draw) {
+                Drawn::Token(token) => token,
+                Drawn::Unclear(token, again) => self.settle(&mut step, token, draw(again)),
+            };
+        }
+        let draw = draw(Purpose::Token);
         let mut above = f32::INFINITY;
         self.listed.clear();
         for effort in &EFFORTS[self.first_effort..] {
@@ -176,21 +189,52 @@ impl Pipeline {
                 return chosen.token;
             }
             if self.stages.is_empty() && self.are_summed {
-                return self.pick_beyond(&step, draw, above);
+                return self.pick_beyond(&mut step, draw, above);
             }
         }
         // Not reached: the last effort lists everything, which leaves nothing open.
         step.scan.first_of(step.logits, step.top)
     }
 
+    /// How to draw from a flat distribution, if it is one and nothing follows on the temperature, or
+    /// top-p alone.
+    fn flat(&self, step: &Step<'_>) -> Option<Flat> {
+        let share = match self.stages[..] {
+            [] => None,
+            [Stage::TopP(share)] => Some(share),
+            _ => return None,
+        };
+        let least = step.top - EFFORTS[0].depth * self.temperature;
+        let weighting = Weighting::new(step.top, self.temperature);
+        let is_flat = step.scan.has_columns(FLAT, least);
+        is_flat.then_some(Flat { weighting, share })
+    }
+
+    /// A token if samplers keep it, else what they keep at `draw`.
+    fn settle(&mut self, step: &mut Step<'_>, token: TokenId, draw: f64) -> TokenId {
+        self.list_all(step);
+        self.run(step);
+        let mut kept = self.kept.list.iter();
+        if kept.any(|candidate| candidate.token == token) {
+            return token;
+        }
+        let other = self.kept.pick(draw);
+        other.map_or(token, |other| other.token)
+    }
+
     /// Every token that could be chosen, with its probability, in ascending order.
     pub(super) fn distribution(&mut self, mut step: Step<'_>) -> Vec<(TokenId, f64)> {
-        self.listed.clear();
-        let mut above = f32::INFINITY;
-        self.list(&mut step, EFFORTS[EFFORTS.len() - 1], &mut above);
-        self.kept.copy_from(&self.listed);
+        self.list_all(&mut step);
         self.run(&step);
         self.kept.distribution()
+    }
+
+    /// Lets all tokens be candidates.
+    fn list_all(&mut self, step: &mut Step<'_>) {
+        self.listed.clear();
+        let mut above = f32::INFINITY;
+        self.list(step, EFFORTS[EFFORTS.len() - 1], &mut above);
+        self.kept.copy_from(&self.listed);
     }
 
     /// Lists the tokens as far down as an effort says whose logits lie below `above`, lowers `above`
@@ -208,13 +252,9 @@ impl Pipeline {
                 let depth = -share.ln() as f32 * 1.001 + 0.01;
                 (top - depth * self.temperature, true)
             }
-            first => {
-                let mut least = top - depth * self.widest;
-                is_flat = depth.is_finite() && step.scan.columns_from(least) > FLAT;
-                if is_flat && first.is_none() {
-                    // A chunk's sum leads to a token beyond the list as well.
-                    least = top - depth / 2.0 * self.temperature;
-                }
+            _ => {
+                let least = top - depth * self.widest;
+                is_flat = depth.is_finite() && step.scan.has_columns(FLAT, least);
                 (least, false)
             }
         };
@@ -242,14 +282,20 @@ impl Pipeline {
             let exact_from = if self.are_summed { f32::MIN } else { least };
             let weighting = Weighting::new(top, temperature);
             let scan = &mut *step.scan;
-            self.listed.rest = scan.sums(logits, weighting, least, exact_from, self.needs_scores);
+            self.listed.rest = scan.sums(
+                logits,
+                weighting,
+                f32::NEG_INFINITY..least,
+                exact_from,
+                self.needs_scores,
+            );
         }
     }
 
     /// Picks a token where no sampler follows on the temperature, the sums are known, and `draw` does
     /// not fall surely among the listed ones: the list comes first, then all others in their order,
     /// whose logits lie below `least`.
-    fn pick_beyond(&self, step: &Step<'_>, draw: f64, least: f32) -> TokenId {
+    fn pick_beyond(&self, step: &mut Step<'_>, draw: f64, least: f32) -> TokenId {
         let listed = self.listed.mass().listed;
         let target = draw * (listed + self.listed.rest.weight.middle());
         let mut sum = 0.0;
@@ -259,29 +305,12 @@ impl Pipeline {
                 return candidate.token;
             }
         }
-        let first = step.scan.first_of(step.logits, step.top);
-        let Some((chunk, before)) = step.scan.chunk_at(target - sum) else {
-            return first;
-        };
-        sum += before;
-        let mut chosen = first;
         let weighting = Weighting::new(step.top, self.temperature);
-        let tokens = step.logits.iter().enumerate().skip(chunk * CHUNK);
-        for (token, logit) in tokens.take(CHUNK) {
-            if *logit >= least || !step.scan.is_in_play(token / BLOCK) {
-                continue;
-            }
-            let weight = f64::from(weighting.of(*logit).0);
-            // What is ruled out weighs next to nothing.
-            if weight > 1e-30 {
-                chosen = token as TokenId;
-                sum += weight;
-                if sum > target {
-                    break;
-                }
-            }
-        }
-        chosen
+        let range = f32::NEG_INFINITY..least;
+        let beyond = step
+            .scan
+            .at_sum(step.logits, weighting, range, target - sum);
+        beyond.unwrap_or_else(|| step.scan.first_of(step.logits, step.top))
     }
 
     /// Applies the samplers; `None` if the outcome depends on what is not listed. Returns the total

@@ -5,12 +5,17 @@
     reason = "a function is compiled for wide registers only where it is inlined into the dispatch"
 )]
 
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
 use engine_core::TokenId;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    exponentials::{SumBlocks, Sums, Weighting},
-    mask,
+    exponentials::{CHUNK, SumBlocks, Sums, Weigh, Weighting, WithScores},
+    mask::{self, CopyAllowed},
 };
 
 /// Numbers looked at together. The order of additions follows from it, not from the processor: its
@@ -25,15 +30,29 @@ pub(super) const BLOCK: usize = ROWS * LANES;
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     arch: Arch,
-    /// The largest logit of each column; negative infinity where no token is in play.
-    maxima: Vec<[f32; LANES]>,
+    blocks: Blocks,
     /// Weights of chunks, from the last call of [`Scan::sums`].
     weights: Vec<f32>,
     /// Space to select in.
     ordered: Vec<f32>,
 }
 
+/// The largest logits; negative infinity where no token is in play.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    /// Of each block.
+    pub(super) tops: Vec<f32>,
+    /// Of each column of each block.
+    pub(super) maxima: Vec<[f32; LANES]>,
+}
+
 impl Scan {
+    /// Copies the logits of allowed tokens, and rules out those between them. Blocks of which no token
+    /// is allowed are left as they are in `copy`: [`Scan::run`] does not look at them.
+    pub(super) fn copy_allowed(&self, copy: &mut Vec<f32>, logits: &[f32], mask: &[u32]) {
+        self.arch.dispatch(CopyAllowed { copy, logits, mask });
+    }
+
     /// Looks at the logits and returns the largest; `None` if one is NaN or positive infinity, or
     /// none is finite. With a mask, blocks of which no token is allowed are not looked at, and count
     /// as ruled out.
@@ -41,13 +60,13 @@ impl Scan {
         self.arch.dispatch(FindMaxima {
             logits,
             mask,
-            maxima: &mut self.maxima,
+            blocks: &mut self.blocks,
         })
     }
 
     /// The index of the first logit that equals `top`.
     pub(super) fn first_of(&self, logits: &[f32], top: f32) -> TokenId {
-        let block = self.maxima.iter().position(|maxima| reaches(maxima, top));
+        let block = self.blocks.tops.iter().position(|block| *block >= top);
         let first = block.unwrap_or(0) * BLOCK;
         let values = logits.get(first..).unwrap_or_default();
         let index = values.iter().position(|value| *value >= top);
@@ -64,33 +83,29 @@ impl Scan {
     ) {
         self.arch.dispatch(ListBetween {
             logits,
-            maxima: &self.maxima,
+            tops: &self.blocks.tops,
             least,
             above,
             found,
         });
     }
 
-    /// Whether a block has tokens in play. The logits of one that has not mean nothing.
-    pub(super) fn is_in_play(&self, block: usize) -> bool {
-        let maxima = self.maxima.get(block);
-        maxima.is_some_and(|maxima| reaches(maxima, f32::MIN))
-    }
-
-    /// How many columns hold a logit of at least `least`.
-    pub(super) fn columns_from(&self, least: f32) -> usize {
-        let maxima = self.maxima.as_flattened().iter();
-        maxima.filter(|maximum| **maximum >= least).count()
+    /// Whether more than `count` columns hold a logit of at least `least`.
+    pub(super) fn has_columns(&self, count: usize, least: f32) -> bool {
+        let tops = self.blocks.tops.iter();
+        let blocks = tops.filter(|top| **top >= least).count();
+        let columns = self.blocks.maxima.as_flattened().iter();
+        blocks * LANES > count && columns.filter(|maximum| **maximum >= least).count() > count
     }
 
     /// A number that at least `count` logits reach, as large as a few looks can tell.
     pub(super) fn reached_by(&mut self, count: usize) -> f32 {
         self.ordered.clear();
-        if count <= self.maxima.len() / 2 {
-            self.ordered
-                .extend(self.maxima.iter().copied().map(largest));
+        if count <= self.blocks.tops.len() / 2 {
+            self.ordered.extend_from_slice(&self.blocks.tops);
         } else {
-            self.ordered.extend_from_slice(self.maxima.as_flattened());
+            self.ordered
+                .extend_from_slice(self.blocks.maxima.as_flattened());
         }
         if count == 0 || count > self.ordered.len() {
             return f32::NEG_INFINITY;
@@ -101,63 +116,113 @@ impl Scan {
         *nth
     }
 
-    /// The sums over the tokens whose logit lies below `below`; of scores only if asked for. Blocks
-    /// whose largest logit lies below `exact_from` are not looked at, but bounded.
+    /// The sums over the tokens whose logits lie in a range; of scores only if asked for. Blocks whose
+    /// largest logit lies below `exact_from` are not looked at, but bounded.
     pub(super) fn sums(
         &mut self,
         logits: &[f32],
         weighting: Weighting,
-        below: f32,
+        range: Range<f32>,
         exact_from: f32,
         scores: bool,
     ) -> Sums {
-        let maxima = &self.maxima;
-        let weights = &mut self.weights;
+        let sums = SumBlocks {
+            logits,
+            blocks: &self.blocks,
+            weighting,
+            range,
+            exact_from,
+            enough: f64::INFINITY,
+            weights: &mut self.weights,
+        };
         if scores {
-            self.arch.dispatch(SumBlocks::<true> {
-                logits,
-                maxima,
-                weighting,
-                below,
-                exact_from,
-                weights,
-            })
+            self.arch.dispatch(WithScores(sums))
         } else {
-            self.arch.dispatch(SumBlocks::<false> {
-                logits,
-                maxima,
-                weighting,
-                below,
-                exact_from,
-                weights,
-            })
+            self.arch.dispatch(sums)
         }
     }
 
-    /// The chunk in which the sum of the weights, as [`Scan::sums`] found them, passes `target`, and
-    /// the sum before it; the last one with any weight if none does.
-    pub(super) fn chunk_at(&self, target: f64) -> Option<(usize, f64)> {
-        let mut sum = 0.0;
-        let mut last = None;
-        for (chunk, weight) in self.weights.iter().enumerate() {
-            // What is ruled out weighs next to nothing.
-            if *weight > 1e-30 {
-                last = Some((chunk, sum));
-                sum += f64::from(*weight);
+    /// Whether the tokens whose logits lie in a range weigh more than this for certain. No more is
+    /// summed than it takes.
+    pub(super) fn weigh_more(
+        &mut self,
+        logits: &[f32],
+        weighting: Weighting,
+        range: Range<f32>,
+        least: f64,
+    ) -> bool {
+        let sums = self.arch.dispatch(SumBlocks {
+            logits,
+            blocks: &self.blocks,
+            weighting,
+            range,
+            exact_from: f32::MIN,
+            enough: least * 1.001,
+            weights: &mut self.weights,
+        });
+        sums.weight.low > least
+    }
+
+    /// The first token with which the sum of the weights passes `target`, among those that the last
+    /// call of [`Scan::sums`] added up; the last one with any weight if none does.
+    pub(super) fn at_sum(
+        &mut self,
+        logits: &[f32],
+        weighting: Weighting,
+        range: Range<f32>,
+        target: f64,
+    ) -> Option<TokenId> {
+        let (chunk, mut sum) = passes(&self.weights, 0.0, target)?;
+        let first = chunk * CHUNK;
+        let blocks = logits.get(first..)?.chunks(BLOCK).take(CHUNK / BLOCK);
+        let tops = self.blocks.tops.get(first / BLOCK..)?;
+        let mut chosen = None;
+        for (index, (logits, top)) in blocks.zip(tops).enumerate() {
+            // The logits of a block that is not in play mean nothing.
+            if *top < f32::MIN {
+                continue;
+            }
+            self.ordered.clear();
+            self.arch.dispatch(Weigh {
+                logits,
+                weighting,
+                range: range.clone(),
+                weights: &mut self.ordered,
+            });
+            if let Some((place, before)) = passes(&self.ordered, sum, target) {
+                chosen = Some((first + index * BLOCK + place) as TokenId);
+                sum = before + f64::from(self.ordered[place]);
                 if sum > target {
                     break;
                 }
             }
         }
-        last
+        chosen
     }
+}
+
+/// The first place where a sum that begins with `sum` passes `target`, and the sum before it; the
+/// last one with any weight if none does.
+fn passes(weights: &[f32], mut sum: f64, target: f64) -> Option<(usize, f64)> {
+    let mut last = None;
+    for (place, weight) in weights.iter().enumerate() {
+        // What is ruled out weighs next to nothing.
+        if *weight > 1e-30 {
+            last = Some((place, sum));
+            sum += f64::from(*weight);
+            if sum > target {
+                break;
+            }
+        }
+    }
+    last
 }
 
 /// Finds the largest logit of each column of each block, and whether no logit is NaN.
 struct FindMaxima<'a> {
     logits: &'a [f32],
     mask: Option<&'a [u32]>,
-    maxima: &'a mut Vec<[f32; LANES]>,
+    blocks: &'a mut Blocks,
 }
 
 impl WithSimd for FindMaxima<'_> {
@@ -165,43 +230,68 @@ impl WithSimd for FindMaxima<'_> {
     type Output = Option<f32>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Option<f32> {
-        self.maxima.clear();
-        let mut top = [f32::NEG_INFINITY; LANES];
-        let mut nan = [0u32; LANES];
+    fn with_simd<S: Simd>(self, simd: S) -> Option<f32> {
+        self.blocks.tops.clear();
+        self.blocks.maxima.clear();
+        let mut top = f32::NEG_INFINITY;
+        let mut sound = simd.equal_f32s(simd.splat_f32s(0.0), simd.splat_f32s(0.0));
         for (index, block) in self.logits.chunks(BLOCK).enumerate() {
             let mut maxima = [f32::NEG_INFINITY; LANES];
-            if let Some(mask) = self.mask
-                && !mask::allows_any(mask, index * BLOCK, BLOCK)
-            {
-                self.maxima.push(maxima);
-                continue;
-            }
-            let (rows, rest) = block.as_chunks::<LANES>();
-            for row in rows {
-                for i in 0..LANES {
-                    maxima[i] = larger(maxima[i], row[i]);
-                    nan[i] |= u32::from(row[i].is_nan());
+            let mut block_top = f32::NEG_INFINITY;
+            let is_in_play = |mask| mask::allows_any(mask, index * BLOCK, BLOCK);
+            if self.mask.is_none_or(is_in_play) {
+                let (rows, rest) = block.as_chunks::<LANES>();
+                sound = raise(simd, &mut maxima, rows, sound);
+                if !rest.is_empty() {
+                    sound = raise(simd, &mut maxima, &[padded(rest)], sound);
                 }
+                block_top = largest(simd, &maxima);
             }
-            for (i, value) in rest.iter().enumerate() {
-                maxima[i] = larger(maxima[i], *value);
-                nan[i] |= u32::from(value.is_nan());
+            if block_top > top {
+                top = block_top;
             }
-            for i in 0..LANES {
-                top[i] = larger(top[i], maxima[i]);
-            }
-            self.maxima.push(maxima);
+            self.blocks.tops.push(block_top);
+            self.blocks.maxima.push(maxima);
         }
-        let top = largest(top);
-        (nan == [0; LANES] && top.is_finite()).then_some(top)
+        let is_sound = !is_any(simd, simd.not_m32s(sound));
+        (is_sound && top.is_finite()).then_some(top)
     }
+}
+
+/// Raises each column's maximum to the largest of the rows; `sound` keeps where no number was NaN.
+#[inline(always)]
+fn raise<S: Simd>(
+    simd: S,
+    maxima: &mut [f32; LANES],
+    rows: &[[f32; LANES]],
+    mut sound: S::m32s,
+) -> S::m32s {
+    let values = S::as_simd_f32s(rows.as_flattened()).0;
+    let maxima = S::as_mut_simd_f32s(maxima).0;
+    for (column, maximum) in maxima.iter_mut().enumerate() {
+        let mut highest = *maximum;
+        for row in values.chunks_exact(const { LANES / S::F32_LANES }) {
+            highest = simd.max_f32s(row[column], highest);
+            sound = simd.and_m32s(sound, simd.equal_f32s(row[column], row[column]));
+        }
+        *maximum = highest;
+    }
+    sound
+}
+
+#[inline(always)]
+fn largest<S: Simd>(simd: S, values: &[f32; LANES]) -> f32 {
+    let mut highest = simd.splat_f32s(f32::NEG_INFINITY);
+    for value in S::as_simd_f32s(values).0 {
+        highest = simd.max_f32s(*value, highest);
+    }
+    simd.reduce_max_f32s(highest)
 }
 
 /// Lists tokens by their logit, skipping blocks without one.
 struct ListBetween<'a> {
     logits: &'a [f32],
-    maxima: &'a [[f32; LANES]],
+    tops: &'a [f32],
     least: f32,
     above: f32,
     found: &'a mut Vec<(TokenId, f32)>,
@@ -211,88 +301,76 @@ impl WithSimd for ListBetween<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         // What is ruled out is never listed.
         let (least, above) = (self.least.max(f32::MIN), self.above);
-        let blocks = self.logits.chunks(BLOCK).zip(self.maxima).enumerate();
-        for (block, (values, maxima)) in blocks {
-            if !reaches(maxima, least) {
+        let blocks = self.logits.chunks(BLOCK).zip(self.tops).enumerate();
+        for (block, (values, top)) in blocks {
+            if *top < least {
                 continue;
             }
+            let first = block * BLOCK;
             let (rows, rest) = values.as_chunks::<LANES>();
-            for (row, values) in rows.iter().enumerate() {
-                let first = block * BLOCK + row * LANES;
-                push_between(self.found, first, values, least, above);
-            }
+            push_between(simd, self.found, first, rows, least, above);
             if !rest.is_empty() {
-                let mut values = [f32::NEG_INFINITY; LANES];
-                values[..rest.len()].copy_from_slice(rest);
-                let first = block * BLOCK + rows.len() * LANES;
-                push_between(self.found, first, &values, least, above);
+                let first = first + rows.len() * LANES;
+                push_between(simd, self.found, first, &[padded(rest)], least, above);
             }
         }
     }
 }
 
+/// Lists those of the logits that lie in a range; the first of them is of the token `first`.
 #[inline(always)]
-fn push_between(
+fn push_between<S: Simd>(
+    simd: S,
     found: &mut Vec<(TokenId, f32)>,
     first: usize,
-    values: &[f32; LANES],
+    rows: &[[f32; LANES]],
     least: f32,
     above: f32,
 ) {
-    let mut bits = bits_between(values, least, above);
-    while bits != 0 {
-        let i = bits.trailing_zeros() as usize % LANES;
-        found.push(((first + i) as TokenId, values[i]));
-        bits &= bits - 1;
+    let (lowest, end) = (simd.splat_f32s(least), simd.splat_f32s(above));
+    for (index, row) in rows.iter().enumerate() {
+        let mut has_some = false;
+        for values in S::as_simd_f32s(row).0 {
+            let reached = simd.greater_than_or_equal_f32s(*values, lowest);
+            let within = simd.and_m32s(reached, simd.less_than_f32s(*values, end));
+            has_some |= is_any(simd, within);
+        }
+        let mut bits = if has_some {
+            bits_between(row, least, above)
+        } else {
+            0
+        };
+        while bits != 0 {
+            let i = bits.trailing_zeros() as usize % LANES;
+            found.push(((first + index * LANES + i) as TokenId, row[i]));
+            bits &= bits - 1;
+        }
     }
+}
+
+/// Whether a mask holds anywhere. Which is the first place differs between kinds of registers.
+#[inline(always)]
+fn is_any<S: Simd>(simd: S, mask: S::m32s) -> bool {
+    simd.first_true_m32s(mask) < S::F32_LANES
 }
 
 /// A bit for each number from `least` on and below `above`, the first lowest.
 #[inline(always)]
 fn bits_between(values: &[f32; LANES], least: f32, above: f32) -> u32 {
-    let mut bits = [0u32; LANES];
-    for i in 0..LANES {
-        let between = values[i] >= least && values[i] < above;
-        bits[i] = if between { 1 << i } else { 0 };
+    let mut bits = 0;
+    for (i, value) in values.iter().enumerate() {
+        bits |= u32::from(*value >= least && *value < above) << i;
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            bits[i] |= bits[i + half];
-        }
-        half /= 2;
-    }
-    bits[0]
+    bits
 }
 
-/// Whether any number is at least this.
+/// The last row, if it is not whole: nothing is in play behind its end.
 #[inline(always)]
-pub(super) fn reaches(values: &[f32; LANES], least: f32) -> bool {
-    let mut largest = values[0];
-    for value in values {
-        largest = larger(largest, *value);
-    }
-    largest >= least
-}
-
-/// The larger of two numbers, the first if the second is NaN.
-#[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
-    if b > a { b } else { a }
-}
-
-/// The largest of all lanes, halves with halves: one after another each would wait for the last.
-#[inline(always)]
-fn largest(mut lanes: [f32; LANES]) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] = larger(lanes[i], lanes[i + half]);
-        }
-        half /= 2;
-    }
-    lanes[0]
+pub(super) fn padded(rest: &[f32]) -> [f32; LANES] {
+    let mut row = [f32::NEG_INFINITY; LANES];
+    row[..rest.len()].copy_from_slice(rest);
+    row
 }

@@ -7,7 +7,7 @@ use engine_core::{Constraint, GenerateParams, Result};
 use super::{TextPipeline, TokenBytes};
 use crate::{
     TokenClasses,
-    constraint::{Follower, Grammars, invalid},
+    constraint::{Grammars, Guide, invalid},
 };
 
 impl TextPipeline {
@@ -40,7 +40,7 @@ impl TextPipeline {
     ///
     /// # Errors
     /// [`Error::InvalidConstraint`](engine_core::Error::InvalidConstraint).
-    pub(crate) fn constrain(&self, constraint: &Constraint) -> Result<Follower> {
+    pub(crate) fn constrain(&self, constraint: &Constraint) -> Result<Guide> {
         let grammars = self.grammars.get_or_init(|| {
             let tokens = self.token_bytes().ok_or_else(|| {
                 "the bytes of this model's tokens are not known, since its decoder joins them in a \

@@ -66,10 +66,44 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Whatever comes between the logits and the choice.
+    #[test]
+    fn with_a_choice_they_are_those_without_and_the_choice_is_the_same(
+        mut logits in prop::collection::vec(any_logit(), 1..3000),
+        top in 0_u32..12,
+        temperature in prop::sample::select(vec![0.0_f32, 0.3, 1.0, 5.0]),
+        top_p in prop::sample::select(vec![0.4_f32, 1.0]),
+        repetition_penalty in prop::sample::select(vec![1.0_f32, 1.5]),
+        mask in prop::option::of(any::<u32>()),
+        seed in any::<u64>(),
+    ) {
+        logits.push(0.5);
+        logits[0] = 0.5;
+        let params = GenerateParams {
+            temperature, top_p, repetition_penalty,
+            ..GenerateParams::default().with_seed(seed).with_logprobs(top)
+        };
+        let mask = mask.map(|word| vec![word | 1; logits.len().div_ceil(32)]);
+        let (mut together, mut apart) = (sampler(&params), sampler(&params));
+        for _ in 0..3 {
+            let (token, logprobs) =
+                together.choose_with_logprobs(&logits, mask.as_deref()).unwrap();
+            prop_assert_eq!(token, apart.choose(&logits, mask.as_deref()).unwrap());
+            prop_assert_eq!(logprobs, apart.logprobs(&logits, token).unwrap());
+            together.note(token);
+            apart.note(token);
+        }
+    }
+}
+
 #[test]
 fn without_being_asked_there_are_none() {
     let got = sampler(&GenerateParams::default()).logprobs(&[1.0, 2.0], 0);
     assert_eq!(got.unwrap(), None);
+    let mut sampler = sampler(&GenerateParams::greedy());
+    let got = sampler.choose_with_logprobs(&[1.0, 2.0], None);
+    assert_eq!(got.unwrap(), (1, None));
 }
 
 #[test]

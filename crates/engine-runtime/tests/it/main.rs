@@ -6,6 +6,7 @@
 )]
 
 mod detokenizer;
+mod flat_sampling;
 mod generation;
 mod hash_model;
 mod logprobs;

@@ -1,6 +1,10 @@
 //! Answers of a given form, written by a model that knows nothing of it.
 
-use engine_core::{Constraint, Engine, Error, Field, FinishReason, GenerateParams};
+use engine_core::{
+    Constraint, Engine, EngineExt, Error, Field, FinishReason, GenerateParams, GenerateRequest,
+};
+use futures_executor::block_on;
+use futures_util::{StreamExt, future::join_all};
 use serde_json::Value;
 
 use crate::{
@@ -240,6 +244,48 @@ fn a_text_that_the_vocabulary_cannot_write_is_refused() {
         matches!(&outcome, Err(Error::InvalidConstraint { reason, .. }) if reason.contains("vocabulary")),
         "{outcome:?}"
     );
+}
+
+/// Masks are found on other threads, in any order.
+#[test]
+fn answers_written_together_are_those_written_alone_whoever_leaves() {
+    let engine = noise(&byte_level(), 7);
+    let constraints = [
+        Constraint::JsonObject,
+        Constraint::Regex("([A-Za-z]{2,12}( |, )){4,40}".to_owned()),
+        Constraint::Regex("[^\n]{20,100}".to_owned()),
+    ];
+    let requests: Vec<_> = (0..24)
+        .map(|seed| {
+            let params = GenerateParams::default()
+                .with_max_tokens(60)
+                .with_temperature(1.0)
+                .with_seed(seed)
+                .with_constraint(constraints[seed as usize % constraints.len()].clone());
+            GenerateRequest::tokens([0]).with_params(params)
+        })
+        .collect();
+    let alone: Vec<_> = requests
+        .iter()
+        .map(|request| block_on(engine.complete(request.clone())).expect("an answer"))
+        .collect();
+    let together = requests.iter().map(|request| {
+        let (engine, request) = (engine.as_ref(), request.clone());
+        async move {
+            // Another begins the same answer and leaves in the middle of it.
+            let leaving = engine.stream(request.clone()).expect("a stream");
+            let few: Vec<_> = leaving.take(3).collect().await;
+            assert!(few.iter().all(Result::is_ok), "{few:?}");
+            engine.complete(request).await.expect("an answer")
+        }
+    });
+    let together = block_on(join_all(together));
+    for (together, alone) in together.iter().zip(&alone) {
+        assert_eq!(together.tokens, alone.tokens);
+        assert_eq!(together.summary.finish, alone.summary.finish);
+    }
+    let memory = block_on(engine.memory()).expect("a report");
+    assert_eq!(memory.sequences, 0);
 }
 
 #[test]
