@@ -251,6 +251,23 @@ fn messages_are_read_together_until_the_sequence_gives_something_up() {
 }
 
 #[test]
+fn the_piece_in_which_a_sequence_gives_something_up_is_divided_once_that_is_known() {
+    let kind = Kind {
+        cuts: Cuts::Within(10),
+        prefill_chunk: 16,
+        ..Kind::default()
+    };
+    let engine = kind.engine();
+    let messages = |first| [prompt(first, 5), vec![END]].concat().repeat(16);
+    let other_after = |len| [&messages(2)[..len], &prompt(7, 9)].concat();
+    cached(&kind, &engine, &messages(1));
+    cached(&kind, &engine, &messages(2));
+    for end in [24, 18, 12] {
+        assert_eq!(cached(&kind, &engine, &other_after(end)), end);
+    }
+}
+
+#[test]
 fn places_that_a_longer_sequence_can_be_cut_to_are_not_kept() {
     let entries = |cuts| {
         let kind = Kind {
