@@ -96,10 +96,12 @@ fn call_pieces(criterion: &mut Criterion) {
     for (name, format, call, unit) in CALLS {
         let mut group = criterion.benchmark_group(*name);
         group.sample_size(10);
-        let mut grammar = OutputGrammar::default();
-        grammar.calls = Some(*format);
-        grammar.harmony = *format == Harmony;
-        grammar.tools = vec!["f".to_owned()];
+        let grammar = OutputGrammar {
+            thinking: None,
+            calls: Some(*format),
+            tools: vec!["f".to_owned()],
+            harmony: *format == Harmony,
+        };
         for length in LENGTHS {
             let answer = call.replace("REST", &unit.repeat(length / unit.len()));
             let chars: Vec<char> = answer.chars().collect();
