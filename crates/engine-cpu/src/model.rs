@@ -3,7 +3,7 @@
 mod embed;
 
 use engine_core::{
-    Logits, MemoryReport, Model, ModelInfo, Pooling, Result, Run, SequenceId, SequenceState,
+    Error, Logits, MemoryReport, Model, ModelInfo, Pooling, Result, Run, SequenceId, SequenceState,
     TokenId,
 };
 
@@ -226,6 +226,15 @@ impl Model for CpuModel {
     }
 
     fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let context = self.info.context_length;
+        if state.len > context {
+            return Err(Error::InvalidState {
+                reason: format!(
+                    "it has {} tokens, and the context holds {context}",
+                    state.len
+                ),
+            });
+        }
         self.sequences.import(state)
     }
 

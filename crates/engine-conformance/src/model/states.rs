@@ -89,6 +89,8 @@ fn a_state_that_does_not_fit_is_refused_and_opens_nothing(subject: &mut Subject)
     without.tensors.pop();
     let mut longer = state.clone();
     longer.len += 1000;
+    let mut endless = state.clone();
+    endless.len = usize::MAX;
     let mut shorter = state.clone();
     for tensor in &mut shorter.tensors {
         tensor.data.pop();
@@ -100,6 +102,7 @@ fn a_state_that_does_not_fit_is_refused_and_opens_nothing(subject: &mut Subject)
     for (what, wrong) in [
         ("without a tensor", without),
         ("with another length", longer),
+        ("with a length beyond any context", endless),
         ("with too little data", shorter),
         ("with tensors of another shape", other),
     ] {

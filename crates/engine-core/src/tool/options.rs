@@ -99,14 +99,15 @@ pub enum ToolFormat {
     /// `<function=NAME><parameter=KEY>VALUE</parameter></function>` and GLM-4.5's
     /// `NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>` are read too.
     Hermes,
-    /// An answer that begins with OBJECT, or with `<|python_tag|>` and OBJECT; several are
-    /// separated by `;`. Llama 3.1 to 3.3.
+    /// An answer that begins with OBJECT, or with `<|python_tag|>` and OBJECT, a list of them, or
+    /// calls in Python's form; several are separated by `;`. Llama 3.1 to 3.3.
     Llama3,
     /// An answer that begins with a list in Python's form, `[NAME(KEY=VALUE), ...]`, or with OBJECTs;
     /// either may stand between `<|python_start|>` and `<|python_end|>`. Llama 4.
     Llama4,
     /// `NAME`, a line break and `{...}`, at the beginning of a line; several messages are separated
-    /// by `<|assistant|>`. GLM-4 and GLM-4-0414.
+    /// by `<|assistant|>`. Where NAME is no tool that was offered, it is text, unless sound
+    /// arguments follow. GLM-4 and GLM-4-0414.
     Glm4,
     /// `[TOOL_CALLS][OBJECT, ...]`, and `[TOOL_CALLS]NAME[ARGS]{...}` of newer models. Mistral.
     Mistral,

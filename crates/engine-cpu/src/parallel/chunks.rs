@@ -143,8 +143,9 @@ impl Pool {
         self.for_chunks_then(data, chunk, most, work, |_| Ahead::default());
     }
 
-    /// The same; each thread that took part calls `then` with its number when nothing is left, and
-    /// while it waits, asks the memory for what that returned.
+    /// The same; where threads share the work, each that came calls `then` with its number, once,
+    /// when nothing is left, and while it waits, asks the memory for what that returned. One thread
+    /// by itself, or with the only chunk, waits for nobody: then `then` is not called.
     pub(crate) fn for_chunks_then<T: Send>(
         &mut self,
         data: &mut [T],
@@ -249,58 +250,4 @@ impl Pool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn every_column_of_every_row_is_worked_on_once(
-            rows in 0usize..5,
-            columns in 1usize..100,
-            chunk in 1usize..20,
-            threads in 1usize..4,
-        ) {
-            let mut pool = Pool::new(threads).unwrap();
-            let mut data = vec![0usize; rows * columns];
-            pool.for_columns(&mut data, columns, chunk, 2, |_, range, some| {
-                assert!(range.start.is_multiple_of(chunk) && range.len() <= 2 * chunk);
-                assert!(some.row_mut(rows).is_empty());
-                for row in 0..rows {
-                    for (element, column) in some.row_mut(row).iter_mut().zip(range.clone()) {
-                        *element += row * columns + column + 1;
-                    }
-                }
-            });
-            let expected: Vec<usize> = (1..=rows * columns).collect();
-            prop_assert_eq!(data, expected);
-        }
-
-        #[test]
-        fn shares_are_all_chunks_in_order(count in 0usize..100, threads in 1usize..9) {
-            let shares = (0..threads).map(|thread| share_of(thread, threads, count));
-            let all: Vec<usize> = shares.flatten().collect();
-            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
-        }
-
-        #[test]
-        fn every_element_is_worked_on_once(
-            len in 0usize..500,
-            chunk in 1usize..20,
-            most in 1usize..10,
-            threads in 1usize..4,
-        ) {
-            let mut pool = Pool::new(threads).unwrap();
-            let mut data = vec![0usize; len];
-            pool.for_chunks(&mut data, chunk, most, |_, first, claimed| {
-                assert!(claimed.len() <= chunk * most);
-                for (i, element) in claimed.iter_mut().enumerate() {
-                    *element += first * chunk + i + 1;
-                }
-            });
-            let expected: Vec<usize> = (1..=len).collect();
-            prop_assert_eq!(data, expected);
-        }
-    }
-}
+mod tests;

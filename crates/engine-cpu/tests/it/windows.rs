@@ -236,6 +236,21 @@ fn a_window_that_no_sequence_outgrows_gives_up_nothing() {
     }
 }
 
+#[test]
+fn a_sequence_longer_than_the_context_is_not_imported() {
+    let mut model = half_windowed(100, 300);
+    let sequence = model.open().unwrap();
+    append(&mut model, sequence, &long_prompt()[..300]);
+    let mut state = model.export(sequence).unwrap();
+    let mut small = half_windowed(100, 299);
+    for len in [300, usize::MAX] {
+        state.len = len;
+        let error = small.import(&state).unwrap_err();
+        assert!(matches!(error, Error::InvalidState { .. }), "{error}");
+    }
+    assert_eq!(small.memory().sequences, 0);
+}
+
 /// What mlx-lm computes with its `RotatingKVCache`: the goldens of `engine-mlx`.
 #[test]
 fn windows_give_the_logits_of_mlx_lms_rotating_caches() {

@@ -28,7 +28,7 @@ pub(super) trait KvCache: Clone {
 pub(super) const STEP: usize = 256;
 
 /// Positions before a window that are kept all the same, so that a sequence can be cut by a few
-/// tokens, unless it comes from outside of the model.
+/// tokens.
 const SPARE: usize = 64;
 
 /// A cache in buffers with room for more positions than there are.
@@ -65,9 +65,9 @@ impl StepCache {
         }
     }
 
-    /// A cache of `len` positions, of which `kept` are what [`StepCache::view`] gives.
+    /// A cache of `len` positions, of which `kept` are the last.
     pub(super) fn with(window: Option<usize>, len: usize, kept: &KeysAndValues) -> MlxResult<Self> {
-        let first = first_needed(window, len);
+        let first = len - kept.positions();
         let buffers = kept.map(|kept| {
             let room = zeros(kept, capacity_for(len) - first)?;
             slices::with_positions(&room, 0, kept)
@@ -79,25 +79,32 @@ impl StepCache {
         })
     }
 
-    /// The first `len` positions: in smaller buffers, if those that are there are much too large.
-    /// With a window they never are.
+    /// The first `len` positions, or those of them that are there: in smaller buffers, if those that
+    /// are there are much too large.
     pub(super) fn cut(&self, len: usize) -> MlxResult<Self> {
-        if self.window.is_some() || 2 * capacity_for(len) > self.end() {
+        let wanted = capacity_for(len).saturating_sub(self.start);
+        if 2 * wanted > self.end() - self.start {
             return Ok(self.clone());
         }
-        match self.view(len)? {
+        match self.positions(self.start, len)? {
             Some(kept) => {
-                let cut = Self::with(None, len, &kept)?;
+                let cut = Self::with(self.window, len, &kept)?;
                 mlx_rs::transforms::eval(cut.arrays())?;
                 Ok(cut)
             }
-            None => Ok(Self::empty(None)),
+            None => Ok(Self::empty(self.window)),
         }
     }
 
-    /// Views of those of the first `len` positions that later ones see; `None` if `len` is 0.
+    /// Views of those of the first `len` positions that later ones see, and of the few before them
+    /// that are kept; `None` if `len` is 0.
     pub(super) fn view(&self, len: usize) -> MlxResult<Option<KeysAndValues>> {
-        let first = first_needed(self.window, len);
+        let first = *kept_from(self.window, len).start();
+        self.positions(first.max(self.start), len)
+    }
+
+    /// Views of the positions from `first` up to `len`; `None` if `len` is 0.
+    fn positions(&self, first: usize, len: usize) -> MlxResult<Option<KeysAndValues>> {
         let Some(buffers) = self.buffers.as_ref().filter(|_| len > 0) else {
             return Ok(None);
         };
@@ -221,8 +228,15 @@ pub(super) fn first_seen(window: Option<usize>, len: usize) -> usize {
 
 /// The first position without which a sequence of `len` positions can't go on, or its last one: no
 /// array is empty.
-pub(super) fn first_needed(window: Option<usize>, len: usize) -> usize {
+fn first_needed(window: Option<usize>, len: usize) -> usize {
     first_seen(window, len).min(len.saturating_sub(1))
+}
+
+/// With which position what is kept of `len` may begin: with the first of those without which a
+/// sequence can't go on, or a few before that.
+pub(super) fn kept_from(window: Option<usize>, len: usize) -> std::ops::RangeInclusive<usize> {
+    let needed = first_needed(window, len);
+    needed.saturating_sub(SPARE)..=needed
 }
 
 /// The position with which buffers begin from which `first` is to be read.

@@ -3,8 +3,8 @@
 mod embed;
 
 use engine_core::{
-    DeviceInput, DeviceRun, DeviceToken, Logits, LogitsWanted, MemoryReport, Model, ModelInfo,
-    Pooling, Result, Run, SequenceId, SequenceState, TokenId,
+    DeviceInput, DeviceRun, DeviceToken, Error, Logits, LogitsWanted, MemoryReport, Model,
+    ModelInfo, Pooling, Result, Run, SequenceId, SequenceState, TokenId,
 };
 use mlx_rs::{
     Array,
@@ -400,6 +400,15 @@ impl Model for MlxModel {
     }
 
     fn import(&mut self, state: &SequenceState) -> Result<SequenceId> {
+        let context = self.info.context_length;
+        if state.len > context {
+            return Err(Error::InvalidState {
+                reason: format!(
+                    "it has {} tokens, and the context holds {context}",
+                    state.len
+                ),
+            });
+        }
         let bytes = state.tensors.iter().map(|tensor| tensor.data.len() as u64);
         if self.device.is_cpu() {
             // The upload, and the buffers that it goes into.

@@ -1,7 +1,8 @@
 //! Sequences outside of the model: each layer's keys and values,
 //! `[1, kv_heads, positions, head_dim]`, or packed, with their scales and biases.
 //!
-//! A layer with a window has only the positions that later tokens see.
+//! A layer with a window has only the positions that later tokens see, and the few before them that
+//! a sequence keeps.
 
 use engine_core::{Error, Result, SequenceState, StateTensor, StateType};
 use mlx_rs::{Array, Dtype, transforms::eval};
@@ -10,7 +11,7 @@ use super::{
     batch::Sizes,
     batch_cache::Member,
     exception::{Doing, MlxResult},
-    kv_cache::{KvCache, StepCache, first_needed},
+    kv_cache::{KvCache, StepCache, kept_from},
     kv_numbers::{KeysAndValues, KvForm, Stored},
     upload::upload,
 };
@@ -49,7 +50,7 @@ pub(super) fn import(
         if state.len == 0 {
             return Ok(StepCache::empty(*window));
         }
-        let positions = state.len - first_needed(*window, state.len);
+        let positions = positions_of(state, layer, *window);
         let stored = |name: &str| stored(state, sizes, positions, layer, name);
         let kept = KeysAndValues {
             keys: stored("keys")?,
@@ -63,6 +64,22 @@ pub(super) fn import(
         cache().doing(OPERATION)
     };
     windows.iter().enumerate().map(import).collect()
+}
+
+/// How many positions there are of a layer; the least that would do if the number there can't be.
+fn positions_of(state: &SequenceState, layer: usize, window: Option<usize>) -> usize {
+    let first = kept_from(window, state.len);
+    let name = tensor_name(layer, "keys", "");
+    let there = state.tensors.iter().find(|tensor| tensor.name == name);
+    there
+        .and_then(|tensor| tensor.shape.get(2).copied())
+        .filter(|count| {
+            state
+                .len
+                .checked_sub(*count)
+                .is_some_and(|start| first.contains(&start))
+        })
+        .unwrap_or(state.len - first.end())
 }
 
 /// The arrays of a layer's keys or values.

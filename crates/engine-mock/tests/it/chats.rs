@@ -203,6 +203,16 @@ fn the_format_can_be_given() {
 }
 
 #[test]
+fn a_call_that_only_its_name_marks_is_told_from_code_by_the_tools() {
+    for (reply, calls) in [("time\n{zone: CET}", 1), ("try\n{\n}", 0)] {
+        let options = tools().with_format(ToolFormat::Glm4);
+        let answer = complete(saying(reply), ask(options)).expect("an answer");
+        assert_eq!(answer.invalid_tool_calls.len(), calls, "{reply}");
+        assert_eq!(answer.text, reply);
+    }
+}
+
+#[test]
 fn a_chat_goes_on_with_the_result_of_a_call() {
     let script = Script::new().when("12:00", "It is noon.").reply(CALL);
     let engine = load(MockBackend::builder().scripted(script));

@@ -100,9 +100,11 @@ fn grammar(prompt: &str, tools: &ToolOptions, pipeline: &TextPipeline) -> Output
         tags,
     });
     let harmony = style.harmony || calls == Some(ToolFormat::Harmony);
+    let names = tools.definitions.iter().map(|tool| tool.name().to_owned());
     OutputGrammar {
         thinking: thinking.filter(|_| !harmony),
         calls,
+        tools: calls.map_or_else(Vec::new, |_| names.collect()),
         harmony,
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Scheduler<M> {
     pub(super) logits: Logits,
     pub(super) prefill_chunk: usize,
     pub(super) on_device: bool,
+    /// The least tokens with which a sequence was seen to have given something up.
+    pub(super) gives_up_at: usize,
     waiting: VecDeque<Generation>,
     max_concurrent: usize,
 }
@@ -49,6 +51,7 @@ impl<M: Model> Scheduler<M> {
             logits: Logits::new(),
             prefill_chunk: prefill_chunk.max(1),
             on_device,
+            gives_up_at: usize::MAX,
             waiting: VecDeque::new(),
             max_concurrent: max_concurrent.max(1) as usize,
         }

@@ -24,7 +24,13 @@ impl<M: Model> Scheduler<M> {
             generation.start();
             let mut end = (read + self.prefill_chunk).min(generation.prompt.len());
             let checkpoints = self.cache.needs_checkpoints();
-            if checkpoints && (read == 0 || prompt_cache::gives_up(&mut self.model, sequence)) {
+            // A piece in which the sequence begins to give something up is divided as well, once
+            // one of its length has been seen to do so.
+            let divides = checkpoints
+                && (read == 0
+                    || end >= self.gives_up_at
+                    || prompt_cache::gives_up(&mut self.model, sequence));
+            if divides {
                 end = generation.border_within(read, end);
             }
             let last = end == generation.prompt.len();
@@ -63,6 +69,11 @@ impl<M: Model> Scheduler<M> {
             };
             if let Err(error) = outcome {
                 generation.fail(error);
+            } else if checkpoints
+                && end < self.gives_up_at
+                && prompt_cache::gives_up(&mut self.model, sequence)
+            {
+                self.gives_up_at = end;
             }
         }
     }

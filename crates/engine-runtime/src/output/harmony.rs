@@ -13,7 +13,7 @@ use super::{
     Parts, Phase, Step, WrittenCall,
     object::arguments_of_json,
     preview::Preview,
-    tags::{Begins, Place, begins, find, find_any, take},
+    tags::{Begins, Place, Search, begins, find_any, take},
 };
 
 const START: &str = "<|start|>";
@@ -55,11 +55,11 @@ enum State {
     /// The text may begin with a header.
     Between,
     /// Before `<|message|>`.
-    Header,
+    Header(Search),
     Thought,
     Text,
-    /// A message to a tool.
-    Call(String, Preview),
+    /// A message to a tool, before its end.
+    Call(String, Preview, Search),
 }
 
 impl Harmony {
@@ -73,7 +73,7 @@ impl Harmony {
 
     pub(super) fn phase(&self) -> Phase {
         match self.state {
-            State::Between | State::Header => Phase::Undecided,
+            State::Between | State::Header(_) => Phase::Undecided,
             State::Thought => Phase::Reasoning,
             State::Text | State::Call(..) => Phase::Answer,
         }
@@ -82,7 +82,7 @@ impl Harmony {
     pub(super) fn step(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
         match &mut self.state {
             State::Between => self.between(held, ended),
-            State::Header => self.header(held, ended, parts),
+            State::Header(_) => self.header(held, ended, parts),
             State::Thought => {
                 let (text, step) = self.message(held, ended);
                 parts.reasoning(&text);
@@ -105,7 +105,7 @@ impl Harmony {
         let heads = [START, CHANNEL, MESSAGE, CONSTRAIN, " to="];
         let begins = heads.map(|head| begins(held, head, ended));
         self.state = if begins.contains(&Begins::Yes) {
-            State::Header
+            State::Header(Search::default())
         } else if begins.contains(&Begins::Perhaps) {
             return Step::Wait;
         } else {
@@ -115,7 +115,10 @@ impl Harmony {
     }
 
     fn header(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
-        match find(held, MESSAGE) {
+        let State::Header(search) = &mut self.state else {
+            return Step::Further;
+        };
+        match search.find(held, MESSAGE) {
             Place::Found(at) => {
                 self.header = take(held, at + MESSAGE.len());
                 self.state = self.addressee(&self.header);
@@ -139,7 +142,11 @@ impl Harmony {
             .split_once(CHANNEL)
             .map_or("", |(_, channel)| channel.trim_start());
         match recipient(header) {
-            Some(name) if self.calls => State::Call(name.to_owned(), Preview::of_arguments(name)),
+            Some(name) if self.calls => State::Call(
+                name.to_owned(),
+                Preview::of_arguments(name),
+                Search::default(),
+            ),
             _ if channel.starts_with("analysis") => State::Thought,
             _ => State::Text,
         }
@@ -166,10 +173,10 @@ impl Harmony {
     }
 
     fn call(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
-        let State::Call(name, preview) = &mut self.state else {
+        let State::Call(name, preview, search) = &mut self.state else {
             return Step::Further;
         };
-        let (place, end) = find_any(held, &ENDS);
+        let (place, end) = search.find_any(held, &ENDS);
         let (at, end) = match place {
             Place::Found(at) => (at, ENDS[end]),
             Place::NotBefore(_) if ended => (held.len(), ""),

@@ -67,6 +67,9 @@ pub struct OutputGrammar {
     pub thinking: Option<ThinkingStart>,
     /// How calls are written. `None`: what looks like a call is text.
     pub calls: Option<ToolFormat>,
+    /// The names of the tools that the model was offered. GLM-4's calls, which nothing marks but a
+    /// name, are told from text by them.
+    pub tools: Vec<String>,
     /// The model writes gpt-oss's channels; then `thinking` counts for nothing.
     pub harmony: bool,
 }
@@ -148,7 +151,7 @@ impl OutputParser {
         } else {
             Machine::Tagged {
                 thinking: Thinking::new(grammar.thinking.as_ref()),
-                calls: Calls::new(grammar.calls),
+                calls: Calls::new(grammar.calls, &grammar.tools),
             }
         };
         Self {

@@ -28,6 +28,37 @@ pub(super) fn find(text: &str, tag: &str) -> Place {
     find_any(text, &[tag]).0
 }
 
+/// Finds tags in one text that is still coming, and looks at each part of it once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Search {
+    /// Tags that begin before this place are none, or have been passed.
+    from: usize,
+}
+
+impl Search {
+    /// Tags that begin before this place count for nothing.
+    pub(super) const fn from(from: usize) -> Self {
+        Self { from }
+    }
+
+    /// As [`find_any`]. The text is what it was at the last call, with more behind.
+    pub(super) fn find_any(&mut self, text: &str, tags: &[&str]) -> (Place, usize) {
+        let (place, index) = find_any(&text[self.from..], tags);
+        let (Place::Found(at) | Place::NotBefore(at)) = place;
+        self.from += at;
+        let place = match place {
+            Place::Found(_) => Place::Found(self.from),
+            Place::NotBefore(_) => Place::NotBefore(self.from),
+        };
+        (place, index)
+    }
+
+    /// As [`find`].
+    pub(super) fn find(&mut self, text: &str, tag: &str) -> Place {
+        self.find_any(text, &[tag]).0
+    }
+}
+
 /// Where the text's end may be the beginning of a tag; the text's length if it is not.
 fn begins_at(text: &str, tag: &str) -> usize {
     let longest = tag.len().saturating_sub(1).min(text.len());

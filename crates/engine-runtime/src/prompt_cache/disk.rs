@@ -22,7 +22,8 @@ use super::{PromptCache, close};
 use crate::engine::Guarded;
 
 const FORMAT: &str = "mlxengine-prompt-cache";
-const VERSION: &str = "1";
+/// 2: layers with a sliding window have the positions that they still see, no longer all.
+const VERSION: &str = "2";
 
 /// Writes all entries; the file is whole or untouched. Where there is no memory left to find out
 /// which model this is, those that were used longest ago make room for that.
@@ -196,7 +197,11 @@ fn read(bytes: &[u8], fingerprint: &str) -> Result<Vec<(Vec<TokenId>, SequenceSt
         return Err(invalid("the file is no prompt cache"));
     }
     if !is("version", VERSION) {
-        return Err(invalid("the file has a format of another version"));
+        let found = metadata.get("version").map_or("none", String::as_str);
+        return Err(invalid(format!(
+            "the file's format has version {found:?}, and this program reads version {VERSION:?}; \
+             save the prompts again"
+        )));
     }
     if !is("model", fingerprint) {
         return Err(invalid(

@@ -1,7 +1,8 @@
 //! Token sequences by their beginnings.
 //!
 //! An ordered map answers what a radix tree would: of all keys, one with the longest beginning in
-//! common with a query is a neighbour of the query in the order of tokens.
+//! common with a query is a neighbour of the query in the order of tokens, and the further a key
+//! is away, on either side, the less it has in common.
 
 use std::collections::BTreeMap;
 
@@ -55,21 +56,39 @@ impl<V> PrefixIndex<V> {
             .collect()
     }
 
-    /// The key with the longest beginning in common with `tokens`; among equals, the next one in
-    /// order.
-    pub(crate) fn longest_common(&self, tokens: &[TokenId]) -> Option<Match> {
-        let before = self.before(tokens);
-        let from = self.from(tokens);
+    /// The key with the longest beginning in common with `tokens` of those whose value `serves`
+    /// that much; none with less than `least` tokens in common. Among equals, the next one in order.
+    pub(crate) fn longest_common(
+        &self,
+        tokens: &[TokenId],
+        least: usize,
+        serves: impl Fn(&V, usize) -> bool,
+    ) -> Option<Match> {
         let common = |key: &Vec<TokenId>| common_len(key, tokens);
-        let key = match (before, from) {
-            (Some(before), Some(from)) if common(before) > common(from) => before,
-            (_, Some(from)) => from,
-            (before, None) => before?,
-        };
-        Some(Match {
-            common: common(key),
-            key: key.clone(),
-        })
+        let mut before = self
+            .entries_before(tokens)
+            .map(|(key, entry)| (common(key), key, entry))
+            .peekable();
+        let mut from = self
+            .entries_from(tokens)
+            .map(|(key, entry)| (common(key), key, entry))
+            .peekable();
+        loop {
+            let is_before = match (before.peek(), from.peek()) {
+                (Some((before, ..)), Some((from, ..))) => before > from,
+                (before, _) => before.is_some(),
+            };
+            let next = if is_before {
+                before.next()
+            } else {
+                from.next()
+            };
+            let (common, key, entry) = next.filter(|(common, ..)| *common >= least)?;
+            if serves(&entry.value, common) {
+                let key = key.clone();
+                return Some(Match { key, common });
+            }
+        }
     }
 
     /// The longest key that `tokens` begins with.
@@ -142,19 +161,29 @@ impl<V> PrefixIndex<V> {
     }
 
     fn before(&self, tokens: &[TokenId]) -> Option<&Vec<TokenId>> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        self.entries
-            .range::<[TokenId], _>((Unbounded, Excluded(tokens)))
-            .next_back()
-            .map(|(key, _)| key)
+        self.entries_before(tokens).next().map(|(key, _)| key)
     }
 
     fn from(&self, tokens: &[TokenId]) -> Option<&Vec<TokenId>> {
+        self.entries_from(tokens).next().map(|(key, _)| key)
+    }
+
+    /// The entries before `tokens`, from there to the first.
+    fn entries_before(
+        &self,
+        tokens: &[TokenId],
+    ) -> impl Iterator<Item = (&Vec<TokenId>, &Entry<V>)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.entries
+            .range::<[TokenId], _>((Unbounded, Excluded(tokens)))
+            .rev()
+    }
+
+    /// The entries from `tokens` on.
+    fn entries_from(&self, tokens: &[TokenId]) -> impl Iterator<Item = (&Vec<TokenId>, &Entry<V>)> {
         use std::ops::Bound::{Included, Unbounded};
         self.entries
             .range::<[TokenId], _>((Included(tokens), Unbounded))
-            .next()
-            .map(|(key, _)| key)
     }
 }
 
@@ -185,17 +214,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_neighbour_has_the_longest_beginning_in_common(
-            keys in prop::collection::vec(tokens(), 0..20),
+        fn the_longest_beginning_in_common_is_found_that_serves(
+            keys in prop::collection::btree_map(tokens(), 0..7usize, 0..20),
             query in tokens(),
+            least in 0..4usize,
         ) {
-            let index = index(&keys);
-            let best = keys.iter().map(|key| common_len(key, &query)).max();
-            let found = index.longest_common(&query);
+            let mut index = PrefixIndex::default();
+            for (key, needs) in &keys {
+                index.insert(key.clone(), *needs);
+            }
+            let common = |(key, needs): (&Vec<TokenId>, &usize)| {
+                let common = common_len(key, &query);
+                (common >= least && *needs <= common).then_some(common)
+            };
+            let best = keys.iter().filter_map(common).max();
+            let found = index.longest_common(&query, least, |needs, common| *needs <= common);
             prop_assert_eq!(found.as_ref().map(|found| found.common), best);
             if let Some(found) = found {
-                prop_assert!(keys.contains(&found.key));
-                prop_assert_eq!(common_len(&found.key, &query), found.common);
+                prop_assert_eq!(common(keys.get_key_value(&found.key).unwrap()), best);
             }
         }
 

@@ -15,7 +15,7 @@ use crate::engine::Guarded;
 
 pub(crate) use disk::{load, save};
 
-/// Entries at most, however little memory they take: each costs time at every look.
+/// Entries at most, however little memory they take: each may cost time at every look.
 const MOST_ENTRIES: usize = 1024;
 /// Fewer tokens in common are read again: every prompt begins with a token or two of the template.
 const LEAST_COMMON: usize = 4;
@@ -117,10 +117,7 @@ impl PromptCache {
         let Some((_, before_last)) = prompt.split_last() else {
             return Ok(None);
         };
-        let Some(found) = self
-            .find(before_last)
-            .filter(|found| found.common >= LEAST_COMMON)
-        else {
+        let Some(found) = self.find(before_last) else {
             return Ok(None);
         };
         let cached = found.common;
@@ -159,16 +156,11 @@ impl PromptCache {
         }
     }
 
-    /// The entry that serves the longest beginning of `tokens`.
+    /// The entry that serves the longest beginning of `tokens`: of those with the most in common,
+    /// some may have given up what is there.
     fn find(&self, tokens: &[TokenId]) -> Option<Match> {
-        let serves = |found: &Match| {
-            let kept = self.entries.get(&found.key);
-            kept.is_some_and(|kept| kept.earliest_cut <= found.common)
-        };
-        self.entries
-            .longest_common(tokens)
-            .filter(serves)
-            .or_else(|| self.entries.longest_prefix(tokens))
+        let serves = |kept: &Kept, common: usize| kept.earliest_cut <= common;
+        self.entries.longest_common(tokens, LEAST_COMMON, serves)
     }
 
     /// Keeps a sequence that holds these tokens, or closes it.

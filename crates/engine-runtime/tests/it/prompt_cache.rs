@@ -211,6 +211,23 @@ fn a_model_that_cuts_a_little_comes_back_within_that_and_to_messages_and_pieces(
 }
 
 #[test]
+fn of_sequences_with_as_much_in_common_one_is_taken_that_can_be_cut_there() {
+    let kind = Kind {
+        cuts: Cuts::Within(10),
+        prefill_chunk: 100,
+        ..Kind::default()
+    };
+    let engine = kind.engine();
+    let common = prompt(1, 20);
+    let behind = |next: TokenId, len| [&common[..], &[next], &prompt(7, len)].concat();
+    // What lies next to the request, in the order of tokens, goes too far to be cut.
+    for (next, len) in [(4, 30), (6, 30), (7, 30), (9, 2)] {
+        cached(&kind, &engine, &behind(next, len));
+    }
+    assert_eq!(cached(&kind, &engine, &behind(5, 30)), common.len());
+}
+
+#[test]
 fn messages_are_read_together_until_the_sequence_gives_something_up() {
     let message = [prompt(1, 5), vec![END]].concat();
     let pieces = |cuts| {
@@ -231,6 +248,23 @@ fn messages_are_read_together_until_the_sequence_gives_something_up() {
     assert_eq!(pieces(Cuts::Within(100)), [6, 22, 38, 48]);
     assert_eq!(pieces(Cuts::Within(30)), [6, 22, 38, 42, 48]);
     assert_eq!(pieces(Cuts::Nowhere), [6, 12, 18, 24, 30, 36, 42, 48]);
+}
+
+#[test]
+fn the_piece_in_which_a_sequence_gives_something_up_is_divided_once_that_is_known() {
+    let kind = Kind {
+        cuts: Cuts::Within(10),
+        prefill_chunk: 16,
+        ..Kind::default()
+    };
+    let engine = kind.engine();
+    let messages = |first| [prompt(first, 5), vec![END]].concat().repeat(16);
+    let other_after = |len| [&messages(2)[..len], &prompt(7, 9)].concat();
+    cached(&kind, &engine, &messages(1));
+    cached(&kind, &engine, &messages(2));
+    for end in [24, 18, 12] {
+        assert_eq!(cached(&kind, &engine, &other_after(end)), end);
+    }
 }
 
 #[test]
@@ -364,6 +398,28 @@ fn saved_prompts_belong_to_their_model() {
     }
     // What could not be written has not replaced what was there.
     assert_eq!(std::fs::metadata(&path).unwrap().len(), saved.bytes);
+}
+
+#[test]
+fn a_file_of_an_older_version_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prompts.safetensors");
+    let kind = Kind::default();
+    let engine = kind.engine();
+    cached(&kind, &engine, &prompt(1, 30));
+    block_on(engine.save_prompt_cache(&path)).unwrap();
+    let mut file = std::fs::read(&path).unwrap();
+    let version = b"\"version\":\"";
+    let at = file.windows(version.len()).position(|some| some == version);
+    file[at.unwrap() + version.len()] = b'1';
+    std::fs::write(&path, &file).unwrap();
+    let error = block_on(engine.load_prompt_cache(&path)).unwrap_err();
+    assert!(matches!(error, Error::InvalidState { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("version \"1\"") && text.contains("save the prompts again"),
+        "{text}"
+    );
 }
 
 #[test]

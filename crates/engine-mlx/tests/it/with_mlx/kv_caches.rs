@@ -84,7 +84,73 @@ fn a_window_bounds_what_its_layer_keeps() {
     }
     let state = model.export(sequence).unwrap();
     let positions: Vec<_> = state.tensors.iter().map(|tensor| tensor.shape[2]).collect();
-    assert_eq!(positions, [99, 99, CONTEXT, CONTEXT]);
+    // What the next token sees, and 64 before that.
+    assert_eq!(positions, [163, 163, CONTEXT, CONTEXT]);
+}
+
+#[test]
+fn an_imported_sequence_can_be_cut_by_a_few_tokens_at_once() {
+    let _process = beside_others();
+    let mut model = load(Some(100), KvType::Auto);
+    let prompt = prompt(600);
+    let sequence = model.open().unwrap();
+    for piece in prompt.chunks(130) {
+        append(&mut model, sequence, piece);
+    }
+    let state = model.export(sequence).unwrap();
+    let copy = model.import(&state).unwrap();
+    let earliest = model.earliest_cut(copy).unwrap();
+    assert!(earliest <= 600 - 64, "{earliest}");
+    // It leaves the model once more with what it has.
+    let state = model.export(copy).unwrap();
+    let again = model.import(&state).unwrap();
+    for copy in [copy, again] {
+        model.truncate(copy, 600 - 64).unwrap();
+        let row = append(&mut model, copy, &[7]);
+        let all = [&prompt[..600 - 64], &[7]].concat();
+        let expected = rows_of(&mut model, &all).pop().unwrap();
+        assert!(apart(&row, &expected) < 1e-5);
+    }
+}
+
+#[test]
+fn a_short_beginning_of_a_long_run_holds_small_buffers() {
+    let _process = beside_others();
+    for window in [None, Some(100)] {
+        let mut model = load(window, KvType::Auto);
+        let sequence = model.open().unwrap();
+        append(&mut model, sequence, &prompt(1500));
+        assert_eq!(model.kv_bytes_of(&[sequence]), 2 * 1536 * POSITION);
+        model.truncate(sequence, 120).unwrap();
+        assert_eq!(model.kv_bytes_of(&[sequence]), 2 * 256 * POSITION);
+        let row = append(&mut model, sequence, &[7]);
+        let all = [&prompt(120)[..], &[7]].concat();
+        let expected = rows_of(&mut model, &all).pop().unwrap();
+        assert!(apart(&row, &expected) < 1e-5, "{window:?}");
+    }
+}
+
+#[test]
+fn a_sequence_longer_than_the_context_is_not_imported() {
+    let _process = beside_others();
+    for window in [None, Some(100)] {
+        let mut model = load(window, KvType::Auto);
+        let sequence = model.open().unwrap();
+        append(&mut model, sequence, &prompt(300));
+        let mut state = model.export(sequence).unwrap();
+
+        let mut config = config(window);
+        config["max_position_embeddings"] = json!(299);
+        let folder = Tiny::new(&config, safetensors::Dtype::F32).write();
+        let request = request(&folder, KvType::Auto);
+        let mut small = MlxModel::load(&request, &Progress::silent()).unwrap();
+        for len in [300, usize::MAX] {
+            state.len = len;
+            let error = small.import(&state).unwrap_err();
+            assert!(matches!(error, Error::InvalidState { .. }), "{error}");
+        }
+        assert_eq!(small.memory().sequences, 0);
+    }
 }
 
 /// A single run holds all of itself, and so hides what lies before the windows by a mask alone.

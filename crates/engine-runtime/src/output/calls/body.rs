@@ -81,10 +81,10 @@ fn functions(body: &str) -> Result<Vec<WrittenCall>, String> {
 /// Where a parameter's value ends: before its closing tag, or, as a model may forget that, before
 /// the next parameter or the call's end.
 fn end_of_parameter(text: &str) -> Option<usize> {
-    ["</parameter>", "\n<parameter=", "</function>"]
-        .iter()
-        .filter_map(|tag| text.find(tag))
-        .min()
+    let ends = ["</parameter>", "\n<parameter=", "</function>"];
+    text.match_indices(['<', '\n'])
+        .map(|(at, _)| at)
+        .find(|at| ends.iter().any(|end| text[*at..].starts_with(end)))
 }
 
 /// `NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>...`

@@ -1,5 +1,8 @@
 //! GLM-4's calls: the name of a tool on a line of its own, and its arguments on the next.
 //!
+//! Text may look alike, such as a word of code above a brace. So what follows the name of no tool
+//! that was offered is a call only if it is an object with arguments, sound and whole.
+//!
 //! The models' page, <https://huggingface.co/zai-org/GLM-4-32B-0414>, reads them so: messages of
 //! one answer are separated by `<|assistant|>`, arguments are JSON or, at times, a dict of Python.
 
@@ -26,6 +29,8 @@ const LONGEST_NAME: usize = 64;
 /// Finds `NAME`, a line break and `{...}`.
 #[derive(Debug)]
 pub(in crate::output) struct Glm4 {
+    /// The names of the tools that were offered.
+    tools: Vec<String>,
     state: State,
 }
 
@@ -35,9 +40,11 @@ enum State {
     Line { first: bool },
     /// Inside a line of text.
     Text,
-    /// The arguments of the tool begin at `start`.
+    /// The arguments of the tool begin at `start`, or text that looks alike if it was not
+    /// `offered`.
     Arguments {
         name: String,
+        offered: bool,
         start: usize,
         /// They are a dict of Python.
         python: bool,
@@ -49,7 +56,11 @@ enum State {
 /// What a line may be.
 enum Head {
     /// The name of a tool; its arguments begin here.
-    Call(String, usize),
+    Call {
+        name: String,
+        start: usize,
+        offered: bool,
+    },
     /// A call that the answer's end cuts off.
     CutOff,
     /// The line may still be a call.
@@ -58,8 +69,9 @@ enum Head {
 }
 
 impl Glm4 {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new(tools: &[String]) -> Self {
         Self {
+            tools: tools.to_vec(),
             state: State::Line { first: true },
         }
     }
@@ -73,28 +85,39 @@ impl Glm4 {
             State::Text => self.text(held, ended, parts),
             State::Arguments {
                 name,
+                offered,
                 start,
                 python,
                 end,
                 preview,
             } => {
-                let Some(len) = end.look(&held[*start..]) else {
-                    preview.look(&held[*start..], parts);
+                let whole = end.look(&held[*start..]);
+                let behind = whole.map_or(held.len(), |len| *start + len);
+                let body = &held[*start..behind];
+                if *offered {
+                    preview.look(body, parts);
+                }
+                if whole.is_none() {
                     if !ended {
                         return Step::Wait;
                     }
-                    parts.malformed(&std::mem::take(held), CUT_OFF);
-                    self.state = State::Line { first: true };
+                    self.state = if *offered {
+                        parts.malformed(&std::mem::take(held), CUT_OFF);
+                        State::Line { first: true }
+                    } else {
+                        State::Text
+                    };
                     return Step::Further;
-                };
-                let behind = *start + len;
-                let body = &held[*start..behind];
-                preview.look(body, parts);
+                }
                 let arguments = if *python {
                     dict_of_python(body)
                 } else {
                     arguments_of_json(body)
                 };
+                if !*offered && arguments.is_err() {
+                    self.state = State::Text;
+                    return Step::Further;
+                }
                 let outcome = arguments.map(|arguments| {
                     vec![WrittenCall {
                         id: None,
@@ -132,14 +155,18 @@ impl Glm4 {
             }
             Begins::No => {}
         }
-        match head(&held[space..], first, ended) {
+        match head(&held[space..], first, ended, &self.tools) {
             Head::Unknown => return Step::Wait,
             Head::Text => self.state = State::Text,
             Head::CutOff => {
                 parts.malformed(&std::mem::take(held), CUT_OFF);
                 self.state = State::Line { first: true };
             }
-            Head::Call(name, start) => {
+            Head::Call {
+                name,
+                start,
+                offered,
+            } => {
                 let start = space + start;
                 let python = held[start + 1..].trim_start().starts_with('\'');
                 let (end, preview) = if python {
@@ -149,6 +176,7 @@ impl Glm4 {
                 };
                 self.state = State::Arguments {
                     name,
+                    offered,
                     start,
                     python,
                     end,
@@ -182,9 +210,9 @@ impl Glm4 {
     }
 }
 
-/// What a line is. Further on in a message, text may look alike, such as code: there the arguments
-/// must begin like JSON.
-fn head(text: &str, first: bool, ended: bool) -> Head {
+/// What a line is. What begins a message with the name of a tool is meant as a call; elsewhere
+/// arguments must begin like JSON, and behind the name of no tool there must be some.
+fn head(text: &str, first: bool, ended: bool, tools: &[String]) -> Head {
     let unknown = if ended { Head::Text } else { Head::Unknown };
     let rest = text.trim_start_matches(is_name_char);
     let name = &text[..text.len() - rest.len()];
@@ -204,15 +232,21 @@ fn head(text: &str, first: bool, ended: bool) -> Head {
     let Some(inside) = arguments.strip_prefix('{').map(str::trim_start) else {
         return Head::Text;
     };
+    let offered = tools.iter().any(|tool| tool == name);
     if inside.is_empty() {
-        return if first && ended {
+        return if first && ended && offered {
             Head::CutOff
         } else {
             unknown
         };
     }
-    if first || inside.starts_with(['"', '\'', '}']) {
-        Head::Call(name.to_owned(), text.len() - arguments.len())
+    let has_arguments = inside.starts_with(['"', '\'']);
+    if has_arguments || offered && (first || inside.starts_with('}')) {
+        Head::Call {
+            name: name.to_owned(),
+            start: text.len() - arguments.len(),
+            offered,
+        }
     } else {
         Head::Text
     }

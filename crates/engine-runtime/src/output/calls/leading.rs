@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Parts, Step, WrittenCall,
+        Parts, Step,
         json_end::JsonEnd,
         object::{calls_of_json, looks_like_calls},
         preview::Preview,
@@ -11,14 +11,10 @@ use super::{
     },
     CUT_OFF,
     candidate::{Verdict, begins_python_list, is_begun_call, json_verdict, python_list_verdict},
+    marked::{Marked, PYTHON_TAG, TOOL_CODE},
 };
 
-const PYTHON_TAG: &str = "<|python_tag|>";
-
 pub(super) const LLAMA3_MARKERS: &[&str] = &[PYTHON_TAG];
-
-const FENCE_END: &str = "```";
-const TOOL_CODE: &str = "```tool_code";
 
 /// Finds calls at the answer's beginning, and behind what opens them further on.
 #[derive(Debug)]
@@ -50,26 +46,12 @@ enum State {
         end: JsonEnd,
         preview: Preview,
     },
-    /// The text begins with what opens a call; its body begins at `start`.
-    Marked {
-        start: usize,
-        kind: Marked,
-        preview: Option<Preview>,
-    },
+    /// The text begins with what opens a call.
+    Marked(Marked),
     /// Behind a call: another may follow.
     Behind,
     /// Text.
     Text,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Marked {
-    /// Behind `<|python_tag|>`: JSON, or Python up to the end.
-    PythonTag,
-    /// A code block that must be a call.
-    ToolCode,
-    /// A code block that may be one.
-    Block,
 }
 
 impl State {
@@ -87,18 +69,6 @@ impl State {
             } else {
                 Preview::of_json(false)
             },
-        }
-    }
-
-    fn marked(start: usize, mark: &str) -> Self {
-        Self::Marked {
-            start,
-            kind: match mark {
-                PYTHON_TAG => Marked::PythonTag,
-                TOOL_CODE => Marked::ToolCode,
-                _ => Marked::Block,
-            },
-            preview: None,
         }
     }
 }
@@ -189,7 +159,17 @@ impl Leading {
                 }
                 Step::Further
             }
-            State::Marked { .. } => self.marked(held, ended, parts),
+            State::Marked(marked) => {
+                let step = marked.step(held, ended, parts);
+                if step == Step::Further {
+                    self.state = if marked.goes_on() {
+                        State::Behind
+                    } else {
+                        State::Text
+                    };
+                }
+                step
+            }
         }
     }
 
@@ -212,7 +192,7 @@ impl Leading {
                 Begins::No => {}
                 Begins::Perhaps => perhaps = true,
                 Begins::Yes => {
-                    self.state = State::marked(space + mark.len(), mark);
+                    self.state = State::Marked(Marked::new(mark, space + mark.len()));
                     return Step::Further;
                 }
             }
@@ -252,7 +232,7 @@ impl Leading {
         match find_any(held, opens) {
             (Place::Found(at), index) => {
                 parts.text(&take(held, at));
-                self.state = State::marked(opens[index].len(), opens[index]);
+                self.state = State::Marked(Marked::new(opens[index], opens[index].len()));
                 Step::Further
             }
             (Place::NotBefore(at), _) => {
@@ -262,114 +242,4 @@ impl Leading {
             }
         }
     }
-
-    /// Behind what opens a call.
-    fn marked(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
-        let State::Marked {
-            start,
-            kind,
-            preview,
-        } = &mut self.state
-        else {
-            return Step::Further;
-        };
-        let (start, kind, body) = (*start, *kind, &held[*start..]);
-        let end = match kind {
-            Marked::PythonTag => end_behind_tag(body, ended),
-            Marked::ToolCode | Marked::Block => end_of_block(body),
-        };
-        let known = match end {
-            Some(len) => &body[..len],
-            None if ended => body,
-            // The end of a block may have begun.
-            None => body.trim_end_matches('`'),
-        };
-        if preview.is_none() {
-            *preview = preview_behind(kind, known);
-        }
-        if let Some(preview) = preview {
-            preview.look(known, parts);
-        }
-        if end.is_none() && !ended {
-            return Step::Wait;
-        }
-        let has_begun = preview.as_ref().is_some_and(Preview::has_begun);
-        let outcome = match kind {
-            Marked::PythonTag if end.is_none() => Err(CUT_OFF.to_owned()),
-            Marked::PythonTag if known.trim_start().starts_with('{') => calls_of_json(known),
-            Marked::PythonTag => calls_of_python(known),
-            Marked::ToolCode | Marked::Block => calls_of_block(known.trim(), has_begun)
-                // Some models leave the end of the block out.
-                .map_err(|reason| end.map_or_else(|| CUT_OFF.to_owned(), |_| reason)),
-        };
-        let outcome = match preview {
-            Some(preview) => preview.settle(outcome),
-            None => outcome,
-        };
-        let fence = if kind == Marked::PythonTag {
-            ""
-        } else {
-            FENCE_END
-        };
-        let behind = end.map_or(held.len(), |len| start + len + fence.len());
-        self.state = match kind {
-            Marked::PythonTag => State::Behind,
-            Marked::ToolCode | Marked::Block => State::Text,
-        };
-        if kind != Marked::Block || has_begun || outcome.is_ok() {
-            parts.outcome(outcome, &take(held, behind));
-        } else if end.is_some() {
-            parts.text(&take(held, behind));
-        }
-        Step::Further
-    }
-}
-
-/// What is shown of a call while it is written: nothing of a block that may be no call, unless it
-/// has an object with a name and arguments.
-fn preview_behind(kind: Marked, body: &str) -> Option<Preview> {
-    let body = body.trim_start();
-    let is_python = match begins_python_list(body, false) {
-        Begins::Perhaps => return None,
-        Begins::Yes => true,
-        Begins::No => !body.is_empty() && !body.starts_with(['{', '[']),
-    };
-    match kind {
-        _ if body.is_empty() => None,
-        Marked::Block if is_python => None,
-        Marked::PythonTag | Marked::ToolCode if is_python => Some(Preview::of_python()),
-        Marked::PythonTag => Some(Preview::of_json(true)),
-        Marked::ToolCode | Marked::Block => Some(Preview::of_json(false)),
-    }
-}
-
-/// Where a call behind `<|python_tag|>` ends: one object, or Python up to the answer's end.
-fn end_behind_tag(text: &str, ended: bool) -> Option<usize> {
-    let body = text.trim_start();
-    if body.starts_with('{') {
-        let len = JsonEnd::default().look(body)?;
-        return Some(text.len() - body.len() + len);
-    }
-    ended.then_some(text.len())
-}
-
-/// Where a code block ends: at three marks that begin a line.
-fn end_of_block(body: &str) -> Option<usize> {
-    let mut from = 0;
-    while let Some(at) = body[from..].find(FENCE_END) {
-        let at = from + at;
-        if body[..at].trim_end_matches([' ', '\t']).ends_with('\n') {
-            return Some(at);
-        }
-        from = at + FENCE_END.len();
-    }
-    None
-}
-
-/// `is_json` if it has an object that is meant as a call.
-fn calls_of_block(body: &str, is_json: bool) -> Result<Vec<WrittenCall>, String> {
-    if is_json && body.starts_with(['{', '[']) || looks_like_calls(body) {
-        return calls_of_json(body);
-    }
-    calls_of_python(body)
 }

@@ -14,7 +14,7 @@ use super::{
         object::{calls_of_json, looks_like_calls},
         preview::Preview,
         python_calls::calls_of_python,
-        tags::{Begins, Place, begins, find, find_any, take},
+        tags::{Begins, Place, Search, begins, find_any, take},
     },
     CUT_OFF,
     candidate::{
@@ -44,6 +44,7 @@ enum State {
         start: usize,
         form: Form,
         end: JsonEnd,
+        close: Search,
         preview: Preview,
     },
     /// A whole call, between `start` and `end`; its closing tag may follow.
@@ -81,6 +82,7 @@ impl State {
             start,
             form,
             end,
+            close: Search::default(),
             preview,
         }
     }
@@ -104,6 +106,7 @@ impl Llama4 {
                 start,
                 form,
                 end,
+                close,
                 preview,
             } => {
                 let (tag, start, form, value) = (*tag, *start, *form, &held[*start..]);
@@ -118,7 +121,7 @@ impl Llama4 {
                         return Step::Further;
                     }
                     (Verdict::Perhaps, Form::PythonList | Form::Python) => None,
-                    (_, Form::Python) => match find(value, CLOSE) {
+                    (_, Form::Python) => match close.find(value, CLOSE) {
                         Place::Found(at) => Some(at),
                         Place::NotBefore(_) => ended.then_some(value.len()),
                     },

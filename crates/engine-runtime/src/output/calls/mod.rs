@@ -6,6 +6,7 @@ mod gemma4;
 mod glm4;
 mod leading;
 mod llama4;
+mod marked;
 mod mistral;
 mod tagged;
 
@@ -28,7 +29,8 @@ pub(super) enum Calls {
 }
 
 impl Calls {
-    pub(super) fn new(format: Option<ToolFormat>) -> Self {
+    /// Calls of this format, where tools of these names were offered.
+    pub(super) fn new(format: Option<ToolFormat>, tools: &[String]) -> Self {
         if let Some(tags) = format.and_then(tagged::tags) {
             return Self::Tagged(Tagged::new(tags));
         }
@@ -36,7 +38,7 @@ impl Calls {
             Some(ToolFormat::Mistral) => Self::Mistral(Mistral::default()),
             Some(ToolFormat::Llama3) => Self::Leading(Leading::llama3()),
             Some(ToolFormat::Llama4) => Self::Llama4(Llama4::new()),
-            Some(ToolFormat::Glm4) => Self::Glm4(Glm4::new()),
+            Some(ToolFormat::Glm4) => Self::Glm4(Glm4::new(tools)),
             Some(ToolFormat::Gemma) => Self::Leading(Leading::gemma()),
             Some(ToolFormat::Json) => Self::Leading(Leading::json()),
             // gpt-oss's calls are found with its channels.

@@ -7,7 +7,7 @@ use super::{
         Parts, Step,
         json_end::JsonEnd,
         preview::Preview,
-        tags::{Place, find, take},
+        tags::{Place, Search, find, take},
     },
     CUT_OFF,
     body::{DEEPSEEK_BEGIN, DEEPSEEK_END, DEEPSEEK_SEPARATOR, calls_of_body},
@@ -86,8 +86,9 @@ pub(in crate::output) struct Tagged {
 /// A call under way, which the text begins with.
 #[derive(Debug)]
 struct Inside {
-    /// How much of the text has been searched for its end.
-    searched: usize,
+    close: Search,
+    /// Where its body ends, if that is JSON: a closing tag may stand in a text of it.
+    json: JsonEnd,
     preview: Preview,
 }
 
@@ -98,12 +99,13 @@ impl Tagged {
 
     pub(super) fn step(&mut self, held: &mut String, ended: bool, parts: &mut Parts) -> Step {
         let Tags { open, close, .. } = self.tags;
-        let Some(Inside { searched, preview }) = &mut self.inside else {
+        let Some(inside) = &mut self.inside else {
             return match find(held, open) {
                 Place::Found(at) => {
                     parts.text(&take(held, at));
                     self.inside = Some(Inside {
-                        searched: open.len(),
+                        close: Search::from(open.len()),
+                        json: JsonEnd::default(),
                         preview: Preview::of_body(),
                     });
                     Step::Further
@@ -115,14 +117,14 @@ impl Tagged {
                 }
             };
         };
-        match find(&held[*searched..], close) {
-            Place::Found(at) => {
-                let end = *searched + at;
+        let Inside { preview, json, .. } = inside;
+        match inside.close.find(held, close) {
+            Place::Found(end) => {
                 let body = &held[open.len()..end];
                 let behind = end + close.len();
                 // A closing tag inside a text is one of the arguments.
-                if ends_in_text(body) {
-                    *searched = behind;
+                if ends_in_text(body, json) {
+                    inside.close = Search::from(behind);
                     return Step::Further;
                 }
                 preview.look(body, parts);
@@ -146,8 +148,7 @@ impl Tagged {
                 Step::Wait
             }
             Place::NotBefore(at) => {
-                *searched += at;
-                preview.look(&held[open.len()..*searched], parts);
+                preview.look(&held[open.len()..at], parts);
                 Step::Wait
             }
         }
@@ -155,8 +156,7 @@ impl Tagged {
 }
 
 /// Whether a body of JSON ends inside a text.
-fn ends_in_text(body: &str) -> bool {
+fn ends_in_text(body: &str, end: &mut JsonEnd) -> bool {
     let body = body.trim_start();
-    let mut end = JsonEnd::default();
     body.starts_with(['{', '[']) && end.look(body).is_none() && end.is_in_text()
 }

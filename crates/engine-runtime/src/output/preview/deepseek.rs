@@ -2,7 +2,10 @@
 //! code block, several in a row.
 
 use super::{
-    super::calls::{DEEPSEEK_BEGIN, DEEPSEEK_BLOCK, DEEPSEEK_END, DEEPSEEK_SEPARATOR},
+    super::{
+        calls::{DEEPSEEK_BEGIN, DEEPSEEK_BLOCK, DEEPSEEK_END, DEEPSEEK_SEPARATOR},
+        tags::{Place, Search},
+    },
     Parts, Shown,
     arguments::ArgumentsScan,
 };
@@ -13,6 +16,8 @@ pub(super) struct DeepSeekScan {
     /// How much of the text has been read.
     at: usize,
     state: State,
+    /// Looks for what the state waits for.
+    search: Search,
 }
 
 #[derive(Debug, Default)]
@@ -47,42 +52,44 @@ impl DeepSeekScan {
                         (0, State::Over)
                     }
                 }
-                State::Kind => match rest.find(DEEPSEEK_SEPARATOR) {
-                    None => return,
-                    Some(at) => (
+                State::Kind => match self.search.find(rest, DEEPSEEK_SEPARATOR) {
+                    Place::NotBefore(_) => return,
+                    Place::Found(at) => (
                         at + DEEPSEEK_SEPARATOR.len(),
                         State::Name(rest[..at].trim().to_owned()),
                     ),
                 },
                 State::Name(kind) => {
-                    let begun = if rest.trim_start().starts_with('{') {
-                        Some((0, kind.as_str()))
+                    let (read, name) = if rest.trim_start().starts_with('{') {
+                        (0, kind.as_str())
                     } else {
-                        let end = rest.find(DEEPSEEK_END).unwrap_or(rest.len());
-                        let block = rest[..end].find(DEEPSEEK_BLOCK);
-                        block.map(|at| (at + DEEPSEEK_BLOCK.len(), rest[..at].trim()))
-                    };
-                    match begun {
-                        Some((_, "")) => (0, State::Over),
-                        Some((read, name)) => {
-                            shown.begin(name, parts);
-                            (read, State::Arguments(ArgumentsScan::default()))
+                        let tags = [DEEPSEEK_BLOCK, DEEPSEEK_END];
+                        match self.search.find_any(rest, &tags) {
+                            (Place::NotBefore(_), _) => return,
+                            (Place::Found(at), 0) => (at + DEEPSEEK_BLOCK.len(), rest[..at].trim()),
+                            // It ends without arguments.
+                            (Place::Found(_), _) => (0, ""),
                         }
-                        None if rest.contains(DEEPSEEK_END) => (0, State::Over),
-                        None => return,
+                    };
+                    if name.is_empty() {
+                        (0, State::Over)
+                    } else {
+                        shown.begin(name, parts);
+                        (read, State::Arguments(ArgumentsScan::default()))
                     }
                 }
                 State::Arguments(scan) => match scan.look(rest, shown, parts) {
                     None => return,
                     Some(read) => (read, State::End),
                 },
-                State::End => match rest.find(DEEPSEEK_END) {
-                    None => return,
-                    Some(at) => (at + DEEPSEEK_END.len(), State::Between),
+                State::End => match self.search.find(rest, DEEPSEEK_END) {
+                    Place::NotBefore(_) => return,
+                    Place::Found(at) => (at + DEEPSEEK_END.len(), State::Between),
                 },
             };
             self.at += read;
             self.state = next;
+            self.search = Search::default();
         }
     }
 }

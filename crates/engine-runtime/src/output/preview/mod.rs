@@ -150,23 +150,32 @@ impl Preview {
         outcome: Result<Vec<WrittenCall>, String>,
     ) -> Result<Vec<WrittenCall>, String> {
         let calls = outcome?;
-        let shown = &self.shown.calls;
-        if shown.len() <= calls.len()
-            && shown.iter().zip(&calls).all(|(shown, call)| shown.is(call))
-        {
-            Ok(calls)
-        } else {
-            Err("it says more than once what it calls".to_owned())
+        let mut read = calls.iter();
+        for shown in &self.shown.calls {
+            let call = read.next().ok_or("it holds fewer calls than it began")?;
+            shown.check(call)?;
         }
+        Ok(calls)
     }
 }
 
 impl ShownCall {
-    fn is(&self, call: &WrittenCall) -> bool {
-        self.name == call.name
-            && (self.arguments.is_empty()
-                || serde_json::from_str::<Map<String, Value>>(&self.arguments)
-                    .is_ok_and(|arguments| arguments == call.arguments))
+    /// A key of JSON may stand in a call twice. Where both say the same it is the call; otherwise
+    /// which of them is meant is not for a parser to say.
+    fn check(&self, call: &WrittenCall) -> Result<(), String> {
+        if self.name != call.name {
+            let (one, other) = (&self.name, &call.name);
+            return Err(format!("it names two tools, {one:?} and {other:?}"));
+        }
+        let is_same = self.arguments.is_empty()
+            || serde_json::from_str::<Map<String, Value>>(&self.arguments)
+                .is_ok_and(|arguments| arguments == call.arguments);
+        is_same.then_some(()).ok_or_else(|| {
+            format!(
+                "it gives arguments of {:?} twice, and they differ",
+                call.name
+            )
+        })
     }
 }
 

@@ -3,6 +3,9 @@
 pub(super) const FUNCTION: &str = "<function=";
 pub(super) const CALL: &str = "call:";
 
+/// A name that does not end within so many bytes of a call is none: that of a tool is shorter.
+const LONGEST_BEGINNING: usize = 256;
+
 /// How a call begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
@@ -29,6 +32,14 @@ impl Form {
     /// The name of the first call of a text that is still coming.
     pub(super) fn name(self, text: &str) -> Name<'_> {
         let text = text.trim_start();
+        let beginning = &text[..text.floor_char_boundary(LONGEST_BEGINNING)];
+        match self.name_in(beginning) {
+            Name::Unknown if beginning.len() < text.len() => Name::None,
+            name => name,
+        }
+    }
+
+    fn name_in(self, text: &str) -> Name<'_> {
         match self {
             Self::Function => up_to(text.strip_prefix(FUNCTION), &['>']),
             Self::Call => up_to(text.strip_prefix(CALL), &['{']),

@@ -271,6 +271,11 @@ fn calls_are_read_as_templates_write_them() {
                 calls: Some(calls),
                 harmony: calls == ToolFormat::Harmony,
                 thinking: None,
+                tools: chat.messages[answer]
+                    .tool_calls
+                    .iter()
+                    .map(|call| call.name.clone())
+                    .collect(),
             };
             let mut parser = OutputParser::new(&grammar);
             let mut parts = parser.push(&whole[same..]);

@@ -5,7 +5,7 @@ use engine_core::ToolFormat::{
 };
 use engine_runtime::Part;
 
-use super::{arguments, grammar, parts, read};
+use super::{arguments, grammar, parts, read, read_all};
 
 #[test]
 fn hermes_calls_stand_between_tags() {
@@ -239,6 +239,26 @@ fn text_comes_at_once_where_json_can_be_no_call() {
 }
 
 #[test]
+fn a_list_of_objects_may_stand_behind_the_python_tag() {
+    assert_eq!(
+        read_all(
+            Llama3,
+            "<|python_tag|> [{\"name\": \"time\", \"parameters\": {\"zone\": \"CET\"}}, {\"name\": \
+             \"date\", \"parameters\": {}}]; {\"name\": \"now\", \"parameters\": {}} Done.",
+        ),
+        [
+            "shows time{\"zone\": \"CET\"}",
+            "shows date{}",
+            "call time{\"zone\":\"CET\"}",
+            "call date{}",
+            "shows now{}",
+            "call now{}",
+            "text \" Done.\""
+        ]
+    );
+}
+
+#[test]
 fn python_behind_its_tag_that_is_no_call_says_why() {
     for (answer, reason) in [
         ("<|python_tag|>import os", "it needs \"(\""),
@@ -249,6 +269,12 @@ fn python_behind_its_tag_that_is_no_call_says_why() {
             "<|python_tag|>{\"name\": \"f\"",
             "the answer ended inside it",
         ),
+        (
+            "<|python_tag|>[{\"name\": \"f\"}",
+            "the answer ended inside it",
+        ),
+        ("<|python_tag|>[", "the answer ended inside it"),
+        ("<|python_tag|>[1, 2]", "it is no JSON object"),
     ] {
         let read = read(Llama3, answer);
         assert_eq!(read.len(), 1, "{read:?}");

@@ -3,7 +3,7 @@
 use engine_core::ToolFormat::Glm4;
 use engine_runtime::{OutputParser, Part};
 
-use super::{grammar, read};
+use super::{grammar, read, read_all};
 
 #[test]
 fn a_call_is_a_name_and_its_arguments() {
@@ -62,6 +62,13 @@ fn other_text_is_text() {
         "int main()\n{\n}",
         "So:\nelse\n{\n  f();\n}",
         "So:\nelse\n{",
+        "try\n{\n  f();\n}\ncatch\n{\n}",
+        "try\n{\n}",
+        "try\n{",
+        "enum\n{\n  \"a\",\n}\nDone.",
+        "So:\nset\n{'a', 'b'}\nand {\"a\": 1}.",
+        "weather\n{\"zone\": }",
+        "weather\n{\"zone\": \"CET",
         "{\"a\": 1}",
         "\n\n",
         "你好\n{\"a\": 1}",
@@ -69,6 +76,18 @@ fn other_text_is_text() {
     ] {
         assert_eq!(read(Glm4, answer), [format!("text {answer:?}")]);
     }
+}
+
+#[test]
+fn a_call_of_no_tool_is_one_where_its_arguments_are_sound() {
+    assert_eq!(
+        read_all(Glm4, "weather\n{\"zone\": \"CET\"}\nDone."),
+        ["call weather{\"zone\":\"CET\"}", "text \"\\nDone.\""]
+    );
+    assert_eq!(
+        read_all(Glm4, "So:\nweather\n{'zone': 'CET'}"),
+        ["text \"So:\\n\"", "call weather{\"zone\":\"CET\"}"]
+    );
 }
 
 #[test]

@@ -12,10 +12,14 @@ use engine_core::ToolFormat;
 use engine_runtime::{OutputGrammar, OutputParser, Part, ThinkingStart, ThinkingTags};
 use serde_json::{Map, Value};
 
+/// The tools that were offered.
+const TOOLS: [&str; 5] = ["time", "date", "now", "get-it.now_2", "f"];
+
 /// Calls in this format, behind thoughts between `<think>` and `</think>`.
 fn grammar(format: Option<ToolFormat>) -> OutputGrammar {
     let mut grammar = OutputGrammar::default();
     grammar.calls = format;
+    grammar.tools = TOOLS.map(str::to_owned).to_vec();
     grammar.harmony = format == Some(ToolFormat::Harmony);
     grammar.thinking = (!grammar.harmony).then(|| ThinkingStart {
         tags: ThinkingTags::new("<think>", "</think>"),

@@ -38,6 +38,8 @@ const FRAGMENTS: &[&str] = &[
     "<|assistant|>",
     "f\n",
     "\nf \n{\"a\": 1}",
+    "\nno_tool\n{\"a\": 1}",
+    "no_tool\n{'a'",
     "{'a': \"}'\"}",
     "```tool_code\n",
     "```json\n",

@@ -248,19 +248,68 @@ fn what_is_shown_and_turns_out_to_be_no_call_is_malformed() {
             Hermes,
             "<tool_call>{\"name\": \"f\", \"name\": \"g\", \"arguments\": {}}</tool_call>",
             "shows f{}",
-            "it says more than once what it calls",
+            "it names two tools, \"f\" and \"g\"",
+        ),
+        (
+            Hermes,
+            "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}, \"arguments\": {\"a\": 2}}\
+             </tool_call>",
+            "shows f{\"a\": 1}",
+            "it gives arguments of \"f\" twice, and they differ",
         ),
         (
             Json,
             "{\"name\": \"f\", \"parameters\": {}, \"arguments\": {\"a\": 1}}",
             "shows f{}",
-            "it says more than once what it calls",
+            "it gives arguments of \"f\" twice, and they differ",
+        ),
+        (
+            Llama3,
+            "<|python_tag|>[{\"name\": \"f\", \"parameters\": {\"a\": }}]",
+            "shows f{\"a\": }",
+            "it is no JSON: ",
+        ),
+        (
+            Llama3,
+            "<|python_tag|>[{\"name\": \"f\", \"parameters\": {\"a",
+            "shows f{\"a",
+            "the answer ended inside it",
         ),
     ] {
         let read = read_all(format, answer);
         assert_eq!(read.len(), 2, "{answer}: {read:?}");
         assert_eq!(read[0], shown, "{answer}");
         assert!(read[1].starts_with(&format!("bad {reason}")), "{read:?}");
+    }
+}
+
+#[test]
+fn a_call_may_say_the_same_twice() {
+    assert_eq!(
+        read_all(
+            Hermes,
+            "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}, \"name\": \"f\", \"arguments\": \
+             {\"a\":1}}</tool_call>",
+        ),
+        ["shows f{\"a\": 1}", "call f{\"a\":1}"]
+    );
+}
+
+#[test]
+fn a_name_that_does_not_end_is_not_shown() {
+    let long = "name".repeat(100);
+    for (format, answer) in [
+        (Hermes, "<tool_call><function=NAME></function></tool_call>"),
+        (
+            Hermes,
+            "<tool_call>NAME\n<arg_key>a</arg_key><arg_value>1</arg_value></tool_call>",
+        ),
+        (Gemma4, "<|tool_call>call:NAME{}<tool_call|>"),
+        (Llama3, "<|python_tag|>NAME()"),
+    ] {
+        let read = read_all(format, &answer.replace("NAME", &long));
+        assert_eq!(read.len(), 1, "{read:?}");
+        assert!(read[0].starts_with(&format!("call {long}{{")), "{read:?}");
     }
 }
 
