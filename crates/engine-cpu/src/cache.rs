@@ -8,7 +8,7 @@
 
 use engine_core::{Error, KvType, Result, StateType};
 
-use crate::kernels::{ContextPage, Integers, KeyLanes, MOST, PAGE, ValueRows};
+use crate::kernels::{ContextPage, Integers, KeyLanes, MOST, PAGE, SMALLEST_SCALE, ValueRows};
 
 /// The form and sizes of a layer's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,16 +208,21 @@ impl Page {
         [keys, values, key_scales, value_scales]
     }
 
-    /// Whether its integers are such as [`Page::write_key`] and [`Page::write_value`] get.
-    pub(crate) fn is_sound(&self) -> bool {
-        let most = self.shape.kind.most() as i16;
+    /// Whether its integers, and the scales of the first `used` positions, are such as
+    /// [`Page::write_key`] and [`Page::write_value`] get of finite numbers.
+    pub(crate) fn is_sound(&self, used: usize) -> bool {
+        let most = self.shape.kind.most() as u16;
         [&self.keys, &self.values].iter().all(|stored| {
-            let mut scales = stored.scales.iter();
             let within = match &stored.integers {
-                StoredIntegers::Sixteen(all) => all.iter().all(|x| x.unsigned_abs() <= most as u16),
+                StoredIntegers::Sixteen(all) => all.iter().all(|x| x.unsigned_abs() <= most),
                 StoredIntegers::Eight(all) => all.iter().all(|x| *x != i8::MIN),
             };
-            within && scales.all(|scale| *scale >= 0.0)
+            let mut heads = stored.scales.chunks_exact(PAGE);
+            within
+                && heads.all(|scales| {
+                    let used = &scales[..used];
+                    used.iter().all(|x| x.is_finite() && *x >= SMALLEST_SCALE)
+                })
         })
     }
 

@@ -7,6 +7,7 @@ use engine_core::{Error, Result, SequenceState, StateTensor};
 
 use crate::{
     cache::{Page, PageShape},
+    kernels::PAGE,
     pages::LayerPages,
     sequences::Sequence,
 };
@@ -69,7 +70,8 @@ pub(crate) fn import(
                 let first = number * to.len();
                 to.copy_from_slice(&from.data[first..first + to.len()]);
             }
-            if !page.is_sound() {
+            let begin = (state.len.div_ceil(PAGE) - count + number) * PAGE;
+            if !page.is_sound((state.len - begin).min(PAGE)) {
                 return Err(Error::InvalidState {
                     reason: format!(
                         "the numbers of layer {layer} are beyond what a KV cache holds"

@@ -103,7 +103,7 @@ impl Decoder {
         let columns = experts.router.matrix.columns;
         let router = [&experts.router];
         // A token that goes to another expert is another answer: the router sees more bits.
-        let exact = needs(&router).rounded(self.precision.qkv);
+        let exact = needs(&router).rounded(self.precision.attention);
         inputs.prepare(
             pool,
             kernels,
@@ -130,7 +130,7 @@ impl Decoder {
         let Some(first) = experts.matrices.first() else {
             return;
         };
-        let rounded = |matrix: &Matrix| matrix.needs().rounded(self.precision.others);
+        let rounded = |matrix: &Matrix| matrix.needs().rounded(self.precision.feed_forward);
         pool.for_chunks(batches, 1, 1, |_, _, batches| {
             for Batch { rows, inputs, .. } in batches {
                 inputs.prepare_alone(

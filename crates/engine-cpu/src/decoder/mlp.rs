@@ -40,7 +40,7 @@ impl Decoder {
             (rows, mlp.gate.matrix.columns),
             (
                 Some(&layer.mlp_norm),
-                needs(&[&mlp.gate, &mlp.up]).rounded(self.precision.others),
+                needs(&[&mlp.gate, &mlp.up]).rounded(self.precision.feed_forward),
             ),
             |row, out| hidden.copy_row(row, 0, out),
         );
@@ -54,7 +54,7 @@ impl Decoder {
         let panel = rows * LANES;
         let down = [&mlp.down];
         let columns = mlp.down.matrix.columns;
-        let needs = needs(&down).rounded(self.precision.others);
+        let needs = needs(&down).rounded(self.precision.feed_forward);
         let threads = pool.threads();
         let next = |thread| Next::InARow(&[&mlp.down.matrix]).ahead(&self.arena, thread, threads);
         if let Some(BlocksMut { form, words }) = rounded.blocks((rows, columns), needs) {

@@ -33,8 +33,9 @@ pub(crate) struct Decoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Precisions {
     pub(crate) head: Precision,
-    pub(crate) qkv: Precision,
-    pub(crate) others: Precision,
+    /// All four projections of attention, and the router of experts.
+    pub(crate) attention: Precision,
+    pub(crate) feed_forward: Precision,
 }
 
 impl Precisions {
@@ -42,14 +43,14 @@ impl Precisions {
     /// model, the output head's input has a third and the queries', keys' and values' a quarter.
     pub(crate) const MIXED: Self = Self {
         head: Precision::Fifteen,
-        qkv: Precision::Fifteen,
-        others: Precision::Eight,
+        attention: Precision::Fifteen,
+        feed_forward: Precision::Eight,
     };
     /// Fifteen bits everywhere.
     pub(crate) const EXACT: Self = Self {
         head: Precision::Fifteen,
-        qkv: Precision::Fifteen,
-        others: Precision::Fifteen,
+        attention: Precision::Fifteen,
+        feed_forward: Precision::Fifteen,
     };
 }
 

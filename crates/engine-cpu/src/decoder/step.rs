@@ -233,7 +233,7 @@ impl Decoder {
             (rows, attention.query.matrix.columns),
             (
                 Some(&layer.attention_norm),
-                needs(&projections).rounded(self.precision.qkv),
+                needs(&projections).rounded(self.precision.attention),
             ),
             |row, out| hidden.copy_row(row, 0, out),
         );
@@ -265,7 +265,7 @@ impl Decoder {
             pool,
             kernels,
             (rows, attention.output.matrix.columns),
-            (None, needs(&output).rounded(self.precision.others)),
+            (None, needs(&output).rounded(self.precision.attention)),
             |row, out| {
                 for (kv_head, out) in out.chunks_exact_mut(chunk).enumerate() {
                     let first = (kv_head * rows + row) * chunk;

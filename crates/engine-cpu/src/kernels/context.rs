@@ -2,26 +2,42 @@
 //!
 //! Scores, and sums of weighted values, are sums of products of integers: exact, so that their order
 //! does not matter, and twice as many at a time as of f32. A query, a key and a value are rounded to
-//! [`MOST`] parts of their largest number, which is as near as halves come.
+//! [`MOST`] parts of their largest number, which is as near as halves come to that number, and
+//! coarser for those that are small beside it.
 
 use std::{iter::Chain, slice::Chunks};
 
 use super::{LANES, PAGE};
 
 /// The largest integer of queries, and of keys and values in sixteen bits.
-pub(crate) const MOST: f32 = 4095.0;
+const MOST_INTEGER: i16 = 4095;
+pub(crate) const MOST: f32 = MOST_INTEGER as f32;
 
-/// Dimensions whose products with a query's are summed before the sum becomes a floating-point
-/// number: so many don't overflow.
-pub(super) const DIMS_TOGETHER: usize = 128;
-
-/// What a weight of 1 is as an integer, where the value's scale is a power of two; otherwise up to
-/// twice that. Products of a page's weights and values don't overflow.
-pub(super) const WEIGHT: f32 = 4095.5;
+/// The largest weight of a value.
+const MOST_WEIGHT: i16 = 8191;
+/// What a weight of 1 is where the value's scale is a power of two; otherwise it is up to twice that.
+pub(super) const WEIGHT: f32 = MOST_WEIGHT as f32 / 2.0;
 pub(super) const UNIT: f32 = 1.0 / WEIGHT;
 
-const _: () = assert!(DIMS_TOGETHER as i64 * 4095 * 4095 <= i32::MAX as i64);
-const _: () = assert!(PAGE as i64 * 8191 * 4095 <= i32::MAX as i64);
+/// Dimensions whose products with a query's are summed before the sum becomes a floating-point
+/// number.
+pub(super) const DIMS_TOGETHER: usize = 128;
+
+/// The smallest scale of a query, a key or a value, `2^-60`: beside any other in use, exponentials
+/// that are multiplied by it stay normal numbers.
+pub(crate) const SMALLEST_SCALE: f32 = f32::from_bits((127 - 60) << 23);
+
+const _: () = {
+    let (most, weight) = (MOST_INTEGER as i64, MOST_WEIGHT as i64);
+    assert!(
+        DIMS_TOGETHER as i64 * most * most <= i32::MAX as i64,
+        "no score may overflow"
+    );
+    assert!(
+        PAGE as i64 * weight * most <= i32::MAX as i64,
+        "no sum of weighted values may overflow"
+    );
+};
 
 /// The integers of a page of one head.
 #[derive(Clone, Copy, Debug)]
@@ -84,10 +100,10 @@ impl<'a> Lines<'a> {
         )
     }
 
-    /// The next of them.
+    /// Some of them, as many as there are.
     #[inline]
-    pub(super) fn next(&mut self) -> Option<*const u8> {
-        self.0.next().map(<[u8]>::as_ptr)
+    pub(super) fn take(&mut self, count: usize) -> impl Iterator<Item = *const u8> {
+        self.0.by_ref().take(count).map(<[u8]>::as_ptr)
     }
 }
 
@@ -186,7 +202,7 @@ pub(crate) struct PageScores<'a> {
 ///
 /// Exponents are relative to the integer above the largest so far, so that changing to another takes
 /// exact powers of two.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Softmaxes {
     /// For each query the integer that its exponents are relative to.
     pub(super) maxima: Vec<f32>,

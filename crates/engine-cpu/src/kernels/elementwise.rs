@@ -8,16 +8,13 @@
 
 use super::{
     BlocksMut, LANES, PAGE, PageScores, Precision, QuantizedRows, Softmaxes,
-    context::{LOWEST_MAXIMUM, UNIT, WEIGHT},
+    context::{LOWEST_MAXIMUM, SMALLEST_SCALE, UNIT, WEIGHT},
 };
 
 /// Adding it to a number below 2^22 leaves the nearest integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
 /// Below this a block of activations counts as zero: its reciprocal would overflow.
 pub(super) const SMALLEST: f32 = 1e-30;
-/// The smallest scale of a query, a key or a value, `2^-60`: beside any other in use, exponentials
-/// that are multiplied by it stay normal numbers.
-const SMALLEST_SCALE: f32 = f32::from_bits((127 - 60) << 23);
 /// The polynomial for `2^x` on `[0, 1]` whose largest relative error is smallest, the highest power
 /// first: 7.5e-8 without rounding.
 pub(super) const EXP2: [f32; 6] = [
@@ -181,11 +178,16 @@ pub(super) fn round_row(numbers: &[f32], most: f32, out: &mut [i16]) -> f32 {
     } else {
         SMALLEST_SCALE
     };
+    let scale = scale + total(poison);
+    if scale.is_nan() {
+        out.fill(0);
+        return scale;
+    }
     let inverse = scale.recip();
     for (x, out) in numbers.iter().zip(out) {
         *out = round(x * inverse) as i16;
     }
-    scale + total(poison)
+    scale
 }
 
 /// See [`Kernels::softmax_step`](super::Kernels::softmax_step).
@@ -258,7 +260,7 @@ pub(super) fn total(lanes: [f32; LANES]) -> f32 {
     fold(lanes, |a, b| a + b)
 }
 
-/// `2^x` for `x` up to 0, to two units in the last place; 0 below -126.
+/// `2^x` for `x` up to 0, to three units in the last place and never above 1; 0 below -126.
 #[inline(always)]
 pub(super) fn exp2(x: f32) -> f32 {
     const LOWEST: f32 = -126.0;
@@ -324,6 +326,22 @@ mod tests {
         assert_eq!(exp(f32::INFINITY), f32::INFINITY);
         assert!(exp(f32::NAN).is_nan());
         assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn exp2_is_that_of_the_standard_library_to_three_units_in_the_last_place() {
+        for step in -1_259_990..=0 {
+            let x = step as f32 * 1e-4;
+            let (ours, exact) = (f64::from(exp2(x)), f64::from(x).exp2());
+            assert!(
+                (ours - exact).abs() <= exact * 3.6e-7 && ours <= 1.0,
+                "exp2({x}) is {ours}, not {exact}"
+            );
+        }
+        for x in [-126.5, -1e30, f32::NEG_INFINITY] {
+            assert_eq!(exp2(x), 0.0, "{x}");
+        }
+        assert!(exp2(f32::NAN).is_nan());
     }
 
     #[test]

@@ -17,7 +17,8 @@ mod views;
 use std::fmt::Debug;
 
 pub(crate) use context::{
-    ContextPage, Integers, KeyLanes, MOST, PageScores, RoundedQueries, Seen, Softmaxes, ValueRows,
+    ContextPage, Integers, KeyLanes, MOST, PageScores, RoundedQueries, SMALLEST_SCALE, Seen,
+    Softmaxes, ValueRows,
 };
 pub(crate) use views::{
     AffineTiles, Blocks, BlocksMut, Numbers, Offset, PlainTiles, Precision, QuantizedRows,
@@ -58,7 +59,7 @@ pub(crate) trait Kernels: Debug + Send + Sync {
     fn silu_mul(&self, gate: &mut [f32], up: &[f32]);
 
     /// Rounds a query, a key or a value to integers up to `most`; returns their scale, which is NaN if
-    /// any of the numbers is not finite.
+    /// any of the numbers is not finite: the integers are 0 then.
     fn round(&self, numbers: &[f32], most: f32, out: &mut [i16]) -> f32;
 
     /// Scores of queries with a page of keys, `[queries, PAGE]`. Meanwhile the memory is asked for

@@ -108,6 +108,7 @@ unsafe fn all_scores<const KIND: u8>(
             scales = &scales[taken..];
         }
     }
+    ask(&mut next, usize::MAX);
 }
 
 /// `R` queries, and `P` times eight positions at a time.
@@ -168,10 +169,8 @@ unsafe fn page_scores<const KIND: u8, const R: usize, const P: usize>(
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn ask(next: &mut Lines<'_>, lines: usize) {
-    for _ in 0..lines {
-        if let Some(line) = next.next() {
-            _mm_prefetch::<_MM_HINT_T0>(line.cast());
-        }
+    for line in next.take(lines) {
+        _mm_prefetch::<_MM_HINT_T0>(line.cast());
     }
 }
 
@@ -259,6 +258,7 @@ unsafe fn all_values<const KIND: u8>(
             factors = (&factors.0[taken..], &factors.1[taken..]);
         }
     }
+    ask(&mut next, usize::MAX);
 }
 
 /// `R` queries, `D` registers of dimensions at a time, then one at a time.

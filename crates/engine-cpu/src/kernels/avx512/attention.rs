@@ -116,6 +116,7 @@ unsafe fn all_scores<const KIND: u8>(
             scales = &scales[taken..];
         }
     }
+    ask(&mut next, usize::MAX);
 }
 
 /// `R` queries, and `P` times sixteen positions at a time.
@@ -197,10 +198,8 @@ fn with_products(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
 fn ask(next: &mut Lines<'_>, lines: usize) {
-    for _ in 0..lines {
-        if let Some(line) = next.next() {
-            _mm_prefetch::<_MM_HINT_T0>(line.cast());
-        }
+    for line in next.take(lines) {
+        _mm_prefetch::<_MM_HINT_T0>(line.cast());
     }
 }
 
@@ -300,6 +299,7 @@ unsafe fn all_values<const KIND: u8>(
             factors = (&factors.0[taken..], &factors.1[taken..]);
         }
     }
+    ask(&mut next, usize::MAX);
 }
 
 /// `R` queries, `D` registers of dimensions at a time, then one at a time.

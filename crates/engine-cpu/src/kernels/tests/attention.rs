@@ -59,6 +59,34 @@ fn after_a_step(weights: Vec<i16>, shrink: Vec<f32>, units: Vec<f32>) -> Softmax
     softmaxes
 }
 
+/// One of several softmaxes.
+fn one_of(softmaxes: &Softmaxes, query: usize) -> Softmaxes {
+    Softmaxes {
+        maxima: vec![softmaxes.maxima[query]],
+        sums: vec![softmaxes.sums[query]],
+        weights: softmaxes.weights[query * PAGE..(query + 1) * PAGE].to_vec(),
+        shrink: vec![softmaxes.shrink[query]],
+        units: vec![softmaxes.units[query]],
+    }
+}
+
+/// The step of one of several queries.
+fn alone(
+    kernels: &dyn Kernels,
+    before: &Softmaxes,
+    page: &PageScores<'_>,
+    query: usize,
+) -> Softmaxes {
+    let mut softmaxes = one_of(before, query);
+    let page = PageScores {
+        scores: &page.scores[query * PAGE..(query + 1) * PAGE],
+        seen: &page.seen[query..=query],
+        scales: page.scales,
+    };
+    kernels.softmax_step(&page, &mut softmaxes);
+    softmaxes
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -117,11 +145,11 @@ proptest! {
         seed: u64,
         eight: bool,
         queries in 1usize..60,
-        eighths in 1usize..20,
+        pairs in 1usize..70,
         used in 1usize..=PAGE,
     ) {
         let mut random = Random(seed);
-        let head_dim = eighths * 8;
+        let head_dim = pairs * 2;
         let page = OwnedPage::random(&mut random, head_dim, eight);
         let values = ValueRows { head_dim, used, page: page.view() };
         let weights: Vec<i16> = (0..queries * PAGE)
@@ -186,8 +214,11 @@ proptest! {
                     seen: &seen[step].iter().map(|(start, end)| Seen::between(*start, *end)).collect::<Vec<_>>(),
                     scales: &scales[page * PAGE..(page + 1) * PAGE],
                 };
+                let before = softmaxes.clone();
                 kernels.softmax_step(&of_page, &mut softmaxes);
                 for query in 0..queries {
+                    let alone = alone(kernels, &before, &of_page, query);
+                    prop_assert_eq!(alone, one_of(&softmaxes, query), "{}", kernels.name());
                     let (start, end) = seen[page * queries + query];
                     let row = &of_page.scores[query * PAGE..(query + 1) * PAGE];
                     for before in &mut got[query] {
@@ -311,7 +342,7 @@ fn what_is_no_number_shows_where_it_is_seen() {
             softmaxes.total(0)
         };
         let (all, before) = (Seen::ALL, Seen::between(0, 9));
-        for (score, scale) in [(f32::NAN, 1.0), (1.0, f32::NAN)] {
+        for (score, scale) in [(f32::NAN, 1.0), (f32::INFINITY, 1.0), (1.0, f32::NAN)] {
             assert!(step(score, scale, all).is_nan(), "{}", kernels.name());
             let without = step(score, scale, before);
             assert!((without - 9.0).abs() < 1e-5, "{}", kernels.name());
