@@ -34,8 +34,7 @@ pub enum ComputeType {
     Stored,
     /// 32-bit floating point.
     F32,
-    /// 16 bits a number: floating point, or integers with a scale for each head's key and value that
-    /// come as near.
+    /// 16 bits a number: floating point, or integers with a scale for each head's key and value.
     F16,
     /// Brain floating point.
     Bf16,
@@ -49,8 +48,7 @@ pub enum KvType {
     /// The backend's default.
     #[default]
     Auto,
-    /// 16 bits a number: floating point, or integers with a scale for each head's key and value that
-    /// come as near.
+    /// 16 bits a number: floating point, or integers with a scale for each head's key and value.
     F16,
     /// 8-bit integers with a scale for each head's key and value, or with a scale and a bias for
     /// each group of their numbers.

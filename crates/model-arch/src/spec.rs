@@ -186,7 +186,8 @@ impl DecoderSpec {
     }
 
     /// Bytes that the KV cache of one sequence of `context` tokens takes, with numbers of
-    /// `element_bytes` bytes: in a layer with a window as many tokens as it has.
+    /// `element_bytes` bytes: in a layer with a window as many tokens as it has. Scales that a backend
+    /// keeps beside the numbers are left out.
     pub fn kv_bytes(&self, context: u32, element_bytes: u32) -> u64 {
         let kept = |attention: &LayerAttention| match attention {
             LayerAttention::Full => u64::from(context),

@@ -40,7 +40,8 @@ pub(crate) struct Precisions {
 
 impl Precisions {
     /// What costs little where it matters most: of the divergence that eight bits cause in a small
-    /// model, the output head's input has a third and the queries', keys' and values' a quarter.
+    /// model, the output head's input has a third and the queries', keys' and values' a quarter. The
+    /// attention's output is small.
     pub(crate) const MIXED: Self = Self {
         head: Precision::Fifteen,
         attention: Precision::Fifteen,
