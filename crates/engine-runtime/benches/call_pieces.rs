@@ -58,7 +58,12 @@ const CALLS: &[(&str, ToolFormat, &str, &str)] = &[
         "[TOOL_CALLS]f[ARGS]{\"a\": \"REST\"}",
         "words ",
     ),
+    ("mistral word", Mistral, "[TOOL_CALLS]REST", "words"),
     ("glm-4", Glm4, "f\n{\"a\": \"REST\"}", "words "),
+    ("glm-4 code", Glm4, "enum\n{\n  REST}", "\"a\",\n  "),
+    ("glm-4 braces", Glm4, "REST", "a\n{\"\n"),
+    ("glm-4 other tools", Glm4, "REST", "a\n{\"b\":\n"),
+    ("gemma word", Gemma, "[REST", "words"),
     (
         "gemma block",
         Gemma,

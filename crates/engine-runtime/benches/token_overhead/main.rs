@@ -56,6 +56,14 @@ fn settings() -> Vec<(&'static str, GenerateParams)> {
                 ..sampled()
             },
         ),
+        (
+            "top_p min_p",
+            GenerateParams {
+                top_p: 0.95,
+                min_p: 0.05,
+                ..sampled()
+            },
+        ),
         ("top_k top_p min_p", filtered.clone()),
         (
             "typical_p",

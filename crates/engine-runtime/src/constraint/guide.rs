@@ -2,13 +2,17 @@
 //!
 //! A mask depends on nothing but the tokens before it, and takes up to a millisecond where a grammar
 //! allows much of the vocabulary. So each token that has been taken is announced to threads that
-//! find the mask for the next one. Whoever needs a mask that none of them has begun finds it itself:
-//! the threads change when a mask is found, and never what it holds.
+//! find the mask for the next one. Whoever needs a mask that none of them has begun finds it itself,
+//! and waits for one that has been begun: the threads change when a mask is found, and never what it
+//! holds.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     num::NonZero,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -82,9 +86,13 @@ impl Finders {
     /// Starts one thread for two processors. Without any, masks are found when they are needed.
     pub(super) fn start() -> Self {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        Self::with_threads((processors / 2).min(MAX_THREADS))
+    }
+
+    fn with_threads(count: usize) -> Self {
         let (queue, answers) = mpsc::channel();
         let answers = Arc::new(Mutex::new(answers));
-        let started = (0..(processors / 2).min(MAX_THREADS)).filter(|_| {
+        let started = (0..count).filter(|_| {
             let answers = Arc::clone(&answers);
             let thread = thread::Builder::new().name("mlxengine-masks".to_owned());
             thread.spawn(move || find_masks(&answers)).is_ok()
@@ -116,7 +124,12 @@ fn find_masks(answers: &Mutex<Receiver<Weak<Answer>>>) {
         };
         if let Some(answer) = answer.upgrade() {
             answer.is_queued.store(false, Ordering::Release);
-            answer.follower().find_mask();
+            match answer.follower.try_lock() {
+                Ok(mut follower) => follower.find_mask(),
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().find_mask(),
+                // Whoever holds it finds the mask or uses it: others wait for theirs.
+                Err(TryLockError::WouldBlock) => {}
+            }
         }
     }
 }

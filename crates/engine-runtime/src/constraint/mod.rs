@@ -1,8 +1,8 @@
 //! Answers of a given form: which tokens may come next.
 //!
 //! The crate `llguidance` follows a grammar through the bytes of tokens. It is asked for a mask
-//! before each choice, on a thread of its own while the model computes, and told each token that was
-//! chosen.
+//! before each choice and told each token that was chosen. Threads that all answers share find
+//! masks while the model computes; the model's own thread finds those that none of them has begun.
 
 mod follower;
 mod guide;

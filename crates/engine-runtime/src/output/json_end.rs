@@ -12,6 +12,7 @@ pub(super) struct JsonEnd {
     /// The quote that ends the text under way.
     text: Option<u8>,
     escaped: bool,
+    has_tag: bool,
 }
 
 impl Default for JsonEnd {
@@ -34,6 +35,7 @@ impl JsonEnd {
             quotes,
             text: None,
             escaped: false,
+            has_tag: false,
         }
     }
 
@@ -56,11 +58,17 @@ impl JsonEnd {
                             return Some(self.seen);
                         }
                     }
+                    b'<' => self.has_tag = true,
                     _ => {}
                 },
             }
         }
         None
+    }
+
+    /// Whether a `<` stands outside of texts in quotes: that of a tag, since no value has one there.
+    pub(super) fn has_tag(&self) -> bool {
+        self.has_tag
     }
 
     /// Whether the text ends inside a text in quotes.

@@ -69,9 +69,13 @@ fn call_of_value(value: Value) -> Result<WrittenCall, String> {
         .find_map(|key| object.get(*key)?.as_str().map(str::to_owned))
         .filter(|name| !name.is_empty())
         .ok_or("it has no \"name\"")?;
-    let arguments = ARGUMENT_KEYS.iter().find_map(|key| object.remove(*key));
+    // Null says nothing, so that a key with another value counts before it.
+    let arguments = ARGUMENT_KEYS.iter().find_map(|key| {
+        let value = object.remove(*key);
+        value.filter(|value| !value.is_null())
+    });
     let arguments = match arguments {
-        None | Some(Value::Null) => Map::new(),
+        None => Map::new(),
         Some(Value::Object(arguments)) => arguments,
         Some(Value::String(json)) => arguments_of_json(&json)?,
         Some(_) => return Err("its arguments are no JSON object".to_owned()),

@@ -22,7 +22,8 @@ use super::{PromptCache, close};
 use crate::engine::Guarded;
 
 const FORMAT: &str = "mlxengine-prompt-cache";
-/// 2: layers with a sliding window have the positions that they still see, no longer all.
+/// 2: layers with a sliding window have the positions that they still see, no longer all; and
+/// `engine-cpu` writes integers in pairs with scales, of 16 bits where it wrote halves.
 const VERSION: &str = "2";
 
 /// Writes all entries; the file is whole or untouched. Where there is no memory left to find out

@@ -66,7 +66,8 @@ impl Weighting {
     pub(super) fn new(top: f32, temperature: f32) -> Self {
         Self {
             top,
-            scale: LOG2_E / temperature,
+            // Infinite it would make NaN of the likeliest token's score, which is 0.
+            scale: (LOG2_E / temperature).min(f32::MAX),
         }
     }
 

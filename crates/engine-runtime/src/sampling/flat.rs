@@ -1,10 +1,11 @@
 //! Draws from a flat distribution, in which too many tokens are likely for a list of them.
 //!
-//! A draw leads to a token through sums over chunks of the vocabulary. Top-p needs no list and no order
-//! either: a token belongs to the nucleus if all that are likelier weigh less than the share, or all
-//! that are less likely more than the rest, which is one more sum. A token that does not is turned down, and with it all that are not likelier, and
-//! another is drawn from the others. What is left of the distribution keeps its proportions, so
-//! that the outcome is a draw from the nucleus (rejection sampling; von Neumann, 1951).
+//! A draw leads to a token through sums over chunks of the vocabulary. Top-p needs no list and no
+//! order either: a token belongs to the nucleus if all that are likelier weigh less than the share,
+//! or all that are less likely more than the rest, which is one more sum. A token that does not is
+//! turned down, and with it all that are not likelier, and another is drawn from the others. What
+//! is left of the distribution keeps its proportions, so that the outcome is a draw from the
+//! nucleus (rejection sampling; von Neumann, 1951).
 
 use engine_core::TokenId;
 
@@ -51,11 +52,11 @@ impl Flat {
             let found = scan.at_sum(logits, weighting, range, draw(purpose) * mass);
             // There is none only if rounding has left nothing.
             let token = found.unwrap_or_else(|| scan.first_of(logits, weighting.top()));
-            let Some(share) = self.share else {
+            let (Some(share), Some(logit)) = (self.share, logits.get(token as usize)) else {
                 return Drawn::Token(token);
             };
             let (lowest, highest) = (share * total.low, share * total.high);
-            let logit = logits[token as usize];
+            let logit = *logit;
             // Most draws are far from the border, which a part of what is less likely tells.
             let less_likely = f32::NEG_INFINITY..logit;
             if scan.weigh_more(logits, weighting, less_likely, total.high - lowest) {

@@ -1,9 +1,9 @@
 //! Choosing the next token from logits.
 //!
 //! Tokens that a mask forbids are ruled out, and biases added. Then logits pass through the samplers
-//! in the order of the request, and one draw chooses among what is left. Nothing is allocated per
-//! token and nothing is sorted as a whole: a step over 150,000 logits mostly costs one pass that
-//! finds the maximum of each block.
+//! in the order of the request, and random numbers that depend on the seed and the step alone choose
+//! among what is left; mostly one of them does. Nothing is allocated per token and nothing is sorted
+//! as a whole: a step over 150,000 logits mostly costs one pass that finds the maximum of each block.
 
 mod candidates;
 mod draws;

@@ -1,11 +1,12 @@
 //! Draws from distributions in which thousands of tokens are likely, against the definition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine_core::{GenerateParams, TokenId};
 use engine_runtime::{Sampler, TokenClasses};
 
-const LEN: usize = 40_000;
+/// Neither blocks nor words of masks divide it.
+const LEN: usize = 40_007;
 
 fn sampler(params: &GenerateParams) -> Sampler {
     params.validate().expect("the test's settings are in range");
@@ -47,6 +48,17 @@ fn nucleus(logits: &[f32], allowed: &dyn Fn(usize) -> bool, share: f64) -> BTree
         .collect()
 }
 
+/// Whether so many tokens are likely that they are not listed: more than 1024 of the columns, of 16
+/// tokens each, hold one that is no further than 10 below the likeliest.
+fn is_flat(logits: &[f32], allowed: &dyn Fn(usize) -> bool) -> bool {
+    let allowed = (0..logits.len()).filter(|token| allowed(*token));
+    let top = allowed.clone().map(|token| logits[token]);
+    let least = top.fold(f32::NEG_INFINITY, f32::max) - 10.0;
+    let likely = allowed.filter(|token| logits[*token] >= least);
+    let columns: BTreeSet<_> = likely.map(|token| (token / 256, token % 16)).collect();
+    columns.len() > 1024
+}
+
 /// Draws many times, and compares how often tokens come up, in groups of about equal weight.
 fn check(logits: &[f32], mask: Option<&[u32]>, top_p: f32) {
     const DRAWS: usize = 6_000;
@@ -57,7 +69,11 @@ fn check(logits: &[f32], mask: Option<&[u32]>, top_p: f32) {
             .with_temperature(1.0)
             .with_seed(11)
     };
-    let allowed = |token: usize| mask.is_none_or(|mask| mask[token / 32] >> (token % 32) & 1 == 1);
+    let allowed = |token: usize| {
+        let word = |mask: &[u32]| mask.get(token / 32).copied().unwrap_or(0);
+        mask.is_none_or(|mask| word(mask) >> (token % 32) & 1 == 1)
+    };
+    assert!(is_flat(logits, &allowed));
     let expected = nucleus(logits, &allowed, f64::from(top_p));
     let mut likeliest_first: Vec<_> = expected.iter().collect();
     likeliest_first.sort_by(|a, b| b.1.total_cmp(a.1));
@@ -118,20 +134,77 @@ fn draws_follow_the_distribution_where_many_tokens_are_equally_likely() {
 
 #[test]
 fn draws_follow_the_distribution_behind_a_mask() {
-    let mut mask = vec![0x5555_ffff; LEN / 32];
-    mask[64..512].fill(0);
-    for top_p in [1.0, 0.8] {
-        check(&bell(3), Some(&mask), top_p);
+    // The first is a word short.
+    for words in [LEN / 32, LEN.div_ceil(32)] {
+        let mut mask = vec![0x5555_ffff; words];
+        mask[64..512].fill(0);
+        let mut logits = bell(3);
+        // The likeliest of all, which the longer mask allows.
+        logits[LEN - 1] = 9.0;
+        for top_p in [1.0, 0.8] {
+            check(&logits, Some(&mask), top_p);
+        }
     }
 }
 
 #[test]
 fn one_token_may_outweigh_all_others_together() {
     let mut logits = bell(4);
-    logits[12_345] = 16.0;
-    check(&logits, None, 0.9);
-    logits[54] = 15.0;
+    // It weighs 1.5 times as much as they do.
+    logits[12_345] = 11.5;
+    for top_p in [1.0, 0.9, 0.5] {
+        check(&logits, None, top_p);
+    }
+    logits[54] = 10.5;
     check(&logits, None, 0.999);
+}
+
+#[test]
+fn a_choice_with_log_probabilities_is_the_choice_and_its_log_probabilities() {
+    let params = GenerateParams {
+        top_p: 0.9,
+        ..GenerateParams::default()
+            .with_temperature(1.3)
+            .with_seed(3)
+            .with_logprobs(4)
+    };
+    let (mut together, mut apart) = (sampler(&params), sampler(&params));
+    for logits in [bell(7), bell(8), bell(7)] {
+        assert!(is_flat(&logits, &|_| true));
+        for _ in 0..20 {
+            let (token, logprobs) = together
+                .choose_with_logprobs(&logits, None)
+                .expect("a token");
+            assert_eq!(apart.choose(&logits, None).expect("a token"), token);
+            assert_eq!(apart.logprobs(&logits, token).expect("a report"), logprobs);
+            assert!(logprobs.is_some());
+        }
+    }
+}
+
+#[test]
+fn next_to_no_temperature_draws_among_the_likeliest_alone() {
+    // The last is the least number above 0.
+    for temperature in [1e-37, 4e-39, 1e-40, 1e-45] {
+        let mut logits = vec![-1.0; LEN];
+        for logit in logits.iter_mut().skip(1).step_by(3) {
+            *logit = 2.0;
+        }
+        let params = GenerateParams::default()
+            .with_temperature(temperature)
+            .with_seed(1);
+        for top_p in [1.0, 0.7] {
+            let mut sampler = sampler(&GenerateParams {
+                top_p,
+                ..params.clone()
+            });
+            let drawn: BTreeSet<_> = (0..100)
+                .map(|_| sampler.choose(&logits, None).expect("a token"))
+                .collect();
+            assert!(drawn.len() > 90, "{temperature}, {top_p}: {drawn:?}");
+            assert!(drawn.iter().all(|token| token % 3 == 1), "{drawn:?}");
+        }
+    }
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 use engine_core::{
     Constraint, Engine, EngineExt, Error, Field, FinishReason, GenerateParams, GenerateRequest,
+    GenerationEvent,
 };
 use futures_executor::block_on;
-use futures_util::{StreamExt, future::join_all};
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+};
 use serde_json::Value;
 
 use crate::{
@@ -244,6 +248,64 @@ fn a_text_that_the_vocabulary_cannot_write_is_refused() {
         matches!(&outcome, Err(Error::InvalidConstraint { reason, .. }) if reason.contains("vocabulary")),
         "{outcome:?}"
     );
+}
+
+/// Without the bytes of "é".
+fn without_accents() -> Value {
+    let mut tokenizer = byte_level();
+    let vocab = tokenizer["model"]["vocab"].as_object_mut();
+    let vocab = vocab.expect("a vocabulary");
+    // They stand in a byte-level vocabulary as the characters of the same numbers.
+    for byte in "é".bytes() {
+        let id = vocab.remove(&char::from(byte).to_string());
+        vocab.insert(format!("unused{byte}"), id.expect("the byte's token"));
+    }
+    tokenizer
+}
+
+#[test]
+fn a_form_that_becomes_unwritable_fails_behind_what_was_written_and_no_other_answer() {
+    let engine = noise(&without_accents(), 4);
+    let request = |form: &str, seed| {
+        let params = GenerateParams::default()
+            .with_max_tokens(40)
+            .with_temperature(1.0)
+            .with_seed(seed)
+            .with_constraint(Constraint::Regex(form.to_owned()));
+        GenerateRequest::tokens([0]).with_params(params)
+    };
+    let others: Vec<_> = (0..3).map(|seed| request("[a-z ]{20,30}", seed)).collect();
+    let alone: Vec<_> = others
+        .iter()
+        .map(|request| block_on(engine.complete(request.clone())).expect("an answer"))
+        .collect();
+    let failing = engine.stream(request("abcdeé", 9)).expect("a stream");
+    let together = others
+        .iter()
+        .map(|request| engine.complete(request.clone()));
+    let failing = failing.collect::<Vec<_>>();
+    let (failing, together) = block_on(join(failing, join_all(together)));
+    let mut text = String::new();
+    let (last, written) = failing.split_last().expect("events");
+    for event in written {
+        match event {
+            Ok(GenerationEvent::Delta { text: more, .. }) => text.push_str(more),
+            Ok(GenerationEvent::Prefill { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(text, "abcde");
+    assert!(
+        matches!(last, Err(Error::InvalidConstraint { reason, .. }) if reason.contains("vocabulary")),
+        "{last:?}"
+    );
+    for (together, alone) in together.into_iter().zip(&alone) {
+        let together = together.expect("an answer");
+        assert_eq!(together.text, alone.text);
+        assert_eq!(together.summary.finish, alone.summary.finish);
+    }
+    let memory = block_on(engine.memory()).expect("a report");
+    assert_eq!(memory.sequences, 0);
 }
 
 /// Masks are found on other threads, in any order.

@@ -13,6 +13,10 @@ pub(super) enum Verdict {
     Yes,
 }
 
+/// A call in Python's form that does not show within so many bytes that it is one is none: its name
+/// and that of its first argument are shorter.
+const LONGEST_BEGINNING: usize = 512;
+
 /// The keys with which a call may begin.
 const FIRST_KEYS: [&str; 7] = [
     "name",
@@ -94,6 +98,14 @@ pub(super) fn python_list_verdict(list: &str) -> Verdict {
 /// Whether a text in Python's form is a call with arguments by name: `NAME()` or `NAME(KEY=`.
 /// Anything else in brackets may be mathematics.
 pub(super) fn python_call_verdict(text: &str) -> Verdict {
+    let beginning = &text[..text.floor_char_boundary(LONGEST_BEGINNING)];
+    match python_beginning_verdict(beginning) {
+        Verdict::Perhaps if beginning.len() < text.len() => Verdict::No,
+        verdict => verdict,
+    }
+}
+
+fn python_beginning_verdict(text: &str) -> Verdict {
     let Some(rest) = behind_name(text) else {
         return if text.trim_start().is_empty() {
             Verdict::Perhaps

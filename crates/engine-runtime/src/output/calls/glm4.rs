@@ -1,7 +1,8 @@
 //! GLM-4's calls: the name of a tool on a line of its own, and its arguments on the next.
 //!
 //! Text may look alike, such as a word of code above a brace. So what follows the name of no tool
-//! that was offered is a call only if it is an object with arguments, sound and whole.
+//! that was offered is a call only if it is an object with arguments, sound and whole. It is text as
+//! soon as it can't become one.
 //!
 //! The models' page, <https://huggingface.co/zai-org/GLM-4-32B-0414>, reads them so: messages of
 //! one answer are separated by `<|assistant|>`, arguments are JSON or, at times, a dict of Python.
@@ -25,6 +26,12 @@ pub(super) const MARKERS: &[&str] = &[ASSISTANT];
 
 /// The longest name that a tool may have.
 const LONGEST_NAME: usize = 64;
+
+/// A line that does not show within so many bytes what it is, is text.
+const LONGEST_HEAD: usize = 512;
+
+/// Longer arguments of a tool that was not offered are text, which is not held back any further.
+const LONGEST_ARGUMENTS_OF_NO_TOOL: usize = 16 << 10;
 
 /// Finds `NAME`, a line break and `{...}`.
 #[derive(Debug)]
@@ -97,6 +104,11 @@ impl Glm4 {
                 if *offered {
                     preview.look(body, parts);
                 }
+                let is_text = end.has_tag() || body.len() > LONGEST_ARGUMENTS_OF_NO_TOOL;
+                if is_text && !*offered {
+                    self.state = State::Text;
+                    return Step::Further;
+                }
                 if whole.is_none() {
                     if !ended {
                         return Step::Wait;
@@ -155,9 +167,12 @@ impl Glm4 {
             }
             Begins::No => {}
         }
-        match head(&held[space..], first, ended, &self.tools) {
-            Head::Unknown => return Step::Wait,
-            Head::Text => self.state = State::Text,
+        let text = &held[space..];
+        let beginning = &text[..text.floor_char_boundary(LONGEST_HEAD)];
+        let is_all = beginning.len() == text.len();
+        match head(beginning, first, ended && is_all, &self.tools) {
+            Head::Unknown if is_all => return Step::Wait,
+            Head::Unknown | Head::Text => self.state = State::Text,
             Head::CutOff => {
                 parts.malformed(&std::mem::take(held), CUT_OFF);
                 self.state = State::Line { first: true };
@@ -211,7 +226,7 @@ impl Glm4 {
 }
 
 /// What a line is. What begins a message with the name of a tool is meant as a call; elsewhere
-/// arguments must begin like JSON, and behind the name of no tool there must be some.
+/// arguments must begin like JSON, and behind the name of no tool with a key.
 fn head(text: &str, first: bool, ended: bool, tools: &[String]) -> Head {
     let unknown = if ended { Head::Text } else { Head::Unknown };
     let rest = text.trim_start_matches(is_name_char);
@@ -240,8 +255,15 @@ fn head(text: &str, first: bool, ended: bool, tools: &[String]) -> Head {
             unknown
         };
     }
-    let has_arguments = inside.starts_with(['"', '\'']);
-    if has_arguments || offered && (first || inside.starts_with('}')) {
+    let is_call = if offered {
+        first || inside.starts_with(['"', '\'', '}'])
+    } else {
+        match begins_with_key(inside) {
+            Some(begins) => begins,
+            None => return unknown,
+        }
+    };
+    if is_call {
         Head::Call {
             name: name.to_owned(),
             start: text.len() - arguments.len(),
@@ -250,6 +272,29 @@ fn head(text: &str, first: bool, ended: bool, tools: &[String]) -> Head {
     } else {
         Head::Text
     }
+}
+
+/// Whether what stands in braces begins with a key in quotes and its colon; `None` while more of it
+/// could tell.
+fn begins_with_key(inside: &str) -> Option<bool> {
+    let quote = inside.chars().next()?;
+    if !matches!(quote, '"' | '\'') {
+        return Some(false);
+    }
+    let mut escaped = false;
+    for (at, c) in inside.char_indices().skip(1) {
+        if c == '\n' {
+            return Some(false);
+        } else if escaped {
+            escaped = false;
+        } else if c == quote {
+            let next = inside[at + 1..].trim_start().chars().next()?;
+            return Some(next == ':');
+        } else {
+            escaped = c == '\\';
+        }
+    }
+    None
 }
 
 /// As [`ToolDefinition`](engine_core::ToolDefinition) allows names.

@@ -17,6 +17,9 @@ const ARGS: &str = "[ARGS]";
 
 pub(super) const MARKERS: &[&str] = &[OPEN, CALL_ID, ARGS];
 
+/// What has shown no JSON within so many bytes is no call: a name and an id are shorter.
+const LONGEST_HEAD: usize = 512;
+
 /// Finds `[TOOL_CALLS][{...}, ...]`, `[TOOL_CALLS]NAME{...}` and
 /// `[TOOL_CALLS]NAME[CALL_ID]ID[ARGS]{...}`.
 #[derive(Debug, Default)]
@@ -130,6 +133,18 @@ impl Mistral {
 
 /// Reads what stands between `[TOOL_CALLS]` and the JSON.
 fn read_head(text: &str, ended: bool) -> Body {
+    let beginning = &text[..text.floor_char_boundary(LONGEST_HEAD)];
+    let is_all = beginning.len() == text.len();
+    match read_beginning(beginning, ended && is_all) {
+        Body::Unknown if !is_all => Body::Malformed(
+            beginning.len(),
+            "neither a list nor arguments follow soon enough",
+        ),
+        body => body,
+    }
+}
+
+fn read_beginning(text: &str, ended: bool) -> Body {
     let at = |rest: &str| text.len() - rest.len();
     let unfinished = || {
         if ended {

@@ -1,11 +1,12 @@
 //! Golden answers of each family's format.
 
 use engine_core::ToolFormat::{
-    Cohere, DeepSeek, Gemma, Gemma4, Hermes, Jamba, Json, Lfm2, Llama3, Mistral, Phi4Mini, SeedOss,
+    Cohere, DeepSeek, Gemma, Gemma4, Hermes, Jamba, Json, Lfm2, Llama3, Llama4, Mistral, Phi4Mini,
+    SeedOss,
 };
-use engine_runtime::Part;
+use engine_runtime::{OutputParser, Part};
 
-use super::{arguments, grammar, parts, read, read_all};
+use super::{arguments, covered, grammar, parts, read, read_all};
 
 #[test]
 fn hermes_calls_stand_between_tags() {
@@ -173,6 +174,34 @@ fn malformed_calls_of_mistral_say_why() {
         ),
     ] {
         assert_eq!(read(Mistral, answer), expected, "{answer}");
+    }
+}
+
+#[test]
+fn a_word_without_end_begins_no_call() {
+    let word = "é".repeat(400);
+    for (format, before) in [
+        (Gemma, "["),
+        (Gemma, "[f("),
+        (Llama4, "["),
+        (Llama4, "[f( "),
+    ] {
+        let answer = format!("{before}{word}");
+        let mut parser = OutputParser::new(&grammar(Some(format)));
+        assert_eq!(parser.push(&answer), [Part::Text(answer.clone())]);
+        assert_eq!(read(format, &answer), [format!("text {answer:?}")]);
+    }
+    for before in ["[TOOL_CALLS]", "[TOOL_CALLS]f[CALL_ID]"] {
+        let answer = format!("{before}{word}");
+        let mut parser = OutputParser::new(&grammar(Some(Mistral)));
+        let given = parser.push(&answer);
+        assert_eq!(covered(&given), answer);
+        let read = read(Mistral, &answer);
+        assert_eq!(
+            read[0],
+            "bad neither a list nor arguments follow soon enough"
+        );
+        assert_eq!(read.len(), 2, "{read:?}");
     }
 }
 

@@ -40,6 +40,8 @@ const FRAGMENTS: &[&str] = &[
     "\nf \n{\"a\": 1}",
     "\nno_tool\n{\"a\": 1}",
     "no_tool\n{'a'",
+    "\nno_tool\n{\"a\\\"",
+    "\" :",
     "{'a': \"}'\"}",
     "```tool_code\n",
     "```json\n",

@@ -296,6 +296,33 @@ fn a_call_may_say_the_same_twice() {
 }
 
 #[test]
+fn arguments_that_are_null_count_for_nothing_beside_others() {
+    for (format, answer) in [
+        (
+            Json,
+            "{\"name\": \"f\", \"arguments\": null, \"parameters\": {\"a\": 1}}",
+        ),
+        (
+            Hermes,
+            "<tool_call>{\"name\": \"f\", \"parameters\": {\"a\": 1}, \"arguments\": null}\
+             </tool_call>",
+        ),
+    ] {
+        assert_eq!(
+            read_all(format, answer),
+            ["shows f{\"a\": 1}", "call f{\"a\":1}"]
+        );
+    }
+    assert_eq!(
+        read_all(
+            Json,
+            "{\"name\": \"f\", \"arguments\": null, \"parameters\": null}"
+        ),
+        ["shows f", "call f{}"]
+    );
+}
+
+#[test]
 fn a_name_that_does_not_end_is_not_shown() {
     let long = "name".repeat(100);
     for (format, answer) in [
