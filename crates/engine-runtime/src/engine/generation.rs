@@ -159,7 +159,7 @@ impl Generation {
 
     /// Whether it needs nothing but the likeliest token of each step.
     pub(super) fn is_plain_greedy(&self) -> bool {
-        self.params.is_plain_greedy() && self.budget.is_none()
+        self.params.is_plain_greedy() && self.budget.is_none() && self.constraint.is_none()
     }
 
     /// Whether its last event has been sent.

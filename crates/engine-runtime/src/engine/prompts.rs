@@ -15,6 +15,7 @@ use super::{
     chat,
     command::Command,
     events::EventSender,
+    forced_call,
     generation::{Generation, Prepared, check_tokens},
 };
 use crate::{Sampler, TextPipeline, text::KnownPrompts};
@@ -67,16 +68,19 @@ fn prepare(
 ) -> Result<Prepared> {
     let (tools, reasoning) = (request.tools().clone(), request.reasoning());
     let (prompt, params, ignored) = request.into_parts();
-    let (prompt, answer, budget) = match &prompt {
+    let (prompt, answer, budget, forced_call) = match &prompt {
         Prompt::Messages(messages) => {
             let chat = chat::render(messages, &tools, reasoning, text)?;
             let budget = Budget::new(reasoning, &chat.grammar, text)?;
+            let forced_call = forced_call::guide(&chat.grammar, &tools, text)?;
             let prompt = chats.encode(&chat.text)?;
-            (prompt, chat.into_answer(&params.stop, text), budget)
+            let answer = chat.into_answer(&params.stop, text);
+            (prompt, answer, budget, forced_call)
         }
         _ => (
             tokens(prompt, text)?,
             Answer::plain(text.detokenizer(), &params.stop),
+            None,
             None,
         ),
     };
@@ -92,11 +96,11 @@ fn prepare(
     for token in params.logit_bias.keys() {
         check_tokens(&[*token], model.vocab_size)?;
     }
-    let constraint = params
-        .constraint
-        .as_ref()
-        .map(|constraint| text.constrain(constraint))
-        .transpose()?;
+    // A valid request has one of the two at most.
+    let constraint = match &params.constraint {
+        Some(constraint) => Some(text.constrain(constraint)?),
+        None => forced_call,
+    };
     let classes = text.token_classes(&params)?;
     tracing::debug!(
         prompt_tokens = prompt.len(),
