@@ -10,6 +10,7 @@ mod sampling;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use mlxengine::ToolChoice;
 
 pub(crate) use hub::{
     CompletionsArgs, InfoArgs, ListArgs, LoginArgs, LogoutArgs, ModelsArgs, ModelsCommand, Order,
@@ -88,6 +89,11 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["raw", "tokens"])]
     pub(crate) tools: Option<PathBuf>,
 
+    /// Whether the model calls a tool: "auto", "none", "required", or the name of the one that it
+    /// must call [default: auto]
+    #[arg(long, value_name = "CHOICE", requires = "tools", value_parser = tool_choice)]
+    pub(crate) tool_choice: Option<ToolChoice>,
+
     /// Ignore settings that the backend can't honour, and list them, instead of refusing
     #[arg(long)]
     pub(crate) lenient: bool,
@@ -158,4 +164,14 @@ pub(crate) struct BackendsArgs {
     /// Print a JSON array instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Whatever is no choice of its own is the name of a tool.
+fn tool_choice(text: &str) -> Result<ToolChoice, std::convert::Infallible> {
+    Ok(match text {
+        "auto" => ToolChoice::Auto,
+        "none" => ToolChoice::None,
+        "required" => ToolChoice::Required,
+        name => ToolChoice::Named(name.to_owned()),
+    })
 }

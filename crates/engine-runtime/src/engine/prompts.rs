@@ -101,6 +101,12 @@ fn prepare(
         Some(constraint) => Some(text.constrain(constraint)?),
         None => forced_call,
     };
+    let end_tokens = if params.ignore_eos {
+        Vec::new()
+    } else {
+        text.eos_tokens().to_vec()
+    };
+    let thinks_first = constraint.is_some() && answer.is_reasoning();
     let classes = text.token_classes(&params)?;
     tracing::debug!(
         prompt_tokens = prompt.len(),
@@ -112,11 +118,8 @@ fn prepare(
         budget,
         sampler: Sampler::new(&model.backend.name, &params, &prompt, classes)?,
         constraint,
-        end_tokens: if params.ignore_eos {
-            Vec::new()
-        } else {
-            text.eos_tokens().to_vec()
-        },
+        thought_mask: thinks_first.then(|| all_but(&end_tokens, model.vocab_size)),
+        end_tokens,
         borders: borders(&prompt, text.eos_tokens()),
         context_length: model.context_length,
         arrived,
@@ -124,6 +127,17 @@ fn prepare(
         params,
         ignored,
     })
+}
+
+/// A mask of all tokens but these: one bit each, in words of 32, lowest first.
+fn all_but(tokens: &[TokenId], vocab_size: usize) -> Vec<u32> {
+    let mut mask = vec![u32::MAX; vocab_size.div_ceil(32)];
+    for token in tokens {
+        if let Some(word) = mask.get_mut(*token as usize / 32) {
+            *word &= !(1 << (token % 32));
+        }
+    }
+    mask
 }
 
 /// Where messages end, as far as their template ends them as the model does.
