@@ -233,13 +233,16 @@ fn a_tool_that_must_be_called_is_called_once_and_then_the_model_answers() {
 }
 
 #[test]
-fn tools_that_must_not_be_called_are_not_shown() {
+fn what_looks_like_a_call_is_text_where_no_tool_may_be_called() {
+    let asked = Arc::default();
     let run = engine(Script::new().reply(CALL))
-        .use_tools(question(), clock(&Arc::default()))
+        .use_tools(question(), clock(&asked))
         .choice(ToolChoice::None)
         .run();
     let run = block_on(run).unwrap();
-    assert_eq!((run.answer.text.as_str(), run.steps), (CALL, 1));
+    assert_eq!((run.finish, run.steps), (ToolRunFinish::Answered, 1));
+    assert!(run.answer.text.contains("CET"), "{:?}", run.answer);
+    assert!(asked.lock().unwrap().is_empty());
 }
 
 #[test]
