@@ -91,8 +91,8 @@ pub(crate) struct GenerateArgs {
 
     /// Whether the model calls a tool: "auto", "none", "required", or the name of the one that it
     /// must call [default: auto]
-    #[arg(long, value_name = "CHOICE", requires = "tools", value_parser = tool_choice)]
-    pub(crate) tool_choice: Option<ToolChoice>,
+    #[arg(long, value_name = "CHOICE", requires = "tools")]
+    tool_choice: Option<String>,
 
     /// Ignore settings that the backend can't honour, and list them, instead of refusing
     #[arg(long)]
@@ -123,6 +123,18 @@ pub(crate) struct GenerateArgs {
 
     #[command(flatten)]
     pub(crate) params: ParamArgs,
+}
+
+impl GenerateArgs {
+    /// Whatever is no choice of its own is the name of a tool.
+    pub(crate) fn tool_choice(&self) -> ToolChoice {
+        match self.tool_choice.as_deref() {
+            None | Some("auto") => ToolChoice::Auto,
+            Some("none") => ToolChoice::None,
+            Some("required") => ToolChoice::Required,
+            Some(name) => ToolChoice::Named(name.to_owned()),
+        }
+    }
 }
 
 /// Ctrl-C stops the answer; twice at an empty prompt, or Ctrl-D, leaves. /help lists commands.
@@ -164,14 +176,4 @@ pub(crate) struct BackendsArgs {
     /// Print a JSON array instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Whatever is no choice of its own is the name of a tool.
-fn tool_choice(text: &str) -> Result<ToolChoice, std::convert::Infallible> {
-    Ok(match text {
-        "auto" => ToolChoice::Auto,
-        "none" => ToolChoice::None,
-        "required" => ToolChoice::Required,
-        name => ToolChoice::Named(name.to_owned()),
-    })
 }
