@@ -104,7 +104,7 @@ struct MayCall;
 impl Flaw for MayCall {
     fn generate(&self, inner: &dyn Engine, request: ValidRequest) -> Result<GenerationStream> {
         inner.generate(without(&request, inner, |r| {
-            r.tools.choice = ToolChoice::Auto
+            r.tools.choice = ToolChoice::Auto;
         })?)
     }
 }
