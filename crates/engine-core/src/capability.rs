@@ -131,7 +131,8 @@ impl FieldSet {
     pub const NONE: Self = Self(0);
 
     /// Every field of a generation request that holds for any model. What a model's chat template
-    /// decides is beside it: [`Field::Tools`], [`Field::Thinking`], [`Field::ReasoningTokens`].
+    /// decides is beside it: [`Field::Tools`], [`Field::ToolChoice`], [`Field::Thinking`],
+    /// [`Field::ReasoningTokens`].
     pub const GENERATION: Self = Self::NONE
         .with(Field::Prompt)
         .with(Field::Messages)

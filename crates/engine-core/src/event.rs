@@ -117,7 +117,8 @@ pub enum FinishReason {
     /// The context is full.
     ContextFull,
     /// The answer has the form of
-    /// [`GenerateParams::constraint`](crate::GenerateParams::constraint), and nothing could follow.
+    /// [`GenerateParams::constraint`](crate::GenerateParams::constraint), or is the call of a tool that
+    /// [had to be called](crate::ToolChoice::Required), and nothing could follow.
     ConstraintMet,
     /// [`GenerateParams::loop_guard`](crate::GenerateParams::loop_guard) found the answer repeating a
     /// piece of this many tokens.

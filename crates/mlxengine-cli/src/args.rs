@@ -10,6 +10,7 @@ mod sampling;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use mlxengine::ToolChoice;
 
 pub(crate) use hub::{
     CompletionsArgs, InfoArgs, ListArgs, LoginArgs, LogoutArgs, ModelsArgs, ModelsCommand, Order,
@@ -88,6 +89,11 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["raw", "tokens"])]
     pub(crate) tools: Option<PathBuf>,
 
+    /// Whether the model calls a tool: "auto", "none", "required", or the name of the one that it
+    /// must call [default: auto]
+    #[arg(long, value_name = "CHOICE", requires = "tools")]
+    tool_choice: Option<String>,
+
     /// Ignore settings that the backend can't honour, and list them, instead of refusing
     #[arg(long)]
     pub(crate) lenient: bool,
@@ -117,6 +123,18 @@ pub(crate) struct GenerateArgs {
 
     #[command(flatten)]
     pub(crate) params: ParamArgs,
+}
+
+impl GenerateArgs {
+    /// Whatever is no choice of its own is the name of a tool.
+    pub(crate) fn tool_choice(&self) -> ToolChoice {
+        match self.tool_choice.as_deref() {
+            None | Some("auto") => ToolChoice::Auto,
+            Some("none") => ToolChoice::None,
+            Some("required") => ToolChoice::Required,
+            Some(name) => ToolChoice::Named(name.to_owned()),
+        }
+    }
 }
 
 /// Ctrl-C stops the answer; twice at an empty prompt, or Ctrl-D, leaves. /help lists commands.

@@ -121,7 +121,7 @@ async fn answer(
 ) -> Result<(), Failure> {
     let mut request = GenerateRequest::new(prompt(args, engine, question))
         .with_params(engine.params().clone())
-        .with_tools(ToolOptions::new(tools))
+        .with_tools(ToolOptions::new(tools).with_choice(args.tool_choice()))
         .with_reasoning(args.reasoning.options());
     if args.lenient {
         request = request.lenient();

@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32};
 
 use engine_core::{
     BoxFuture, Completion, EngineExt, GenerateParams, GenerateRequest, GenerationEvent, Message,
-    ReasoningOptions, Result, ToolCall, ToolFormat, ToolOptions,
+    ReasoningOptions, Result, ToolCall, ToolChoice, ToolFormat, ToolOptions,
 };
 
 use crate::{InferenceEngine, ToolBox};
@@ -105,6 +105,15 @@ impl ToolLoop {
         self
     }
 
+    /// Whether the model must call a tool, or a certain one, before it answers. Default: it decides.
+    ///
+    /// It holds for the first time that the model is asked: from then on it decides, since a model
+    /// that had to call a tool each time would never answer. [`ToolChoice::None`] holds throughout.
+    pub fn choice(mut self, choice: ToolChoice) -> Self {
+        self.options.choice = choice;
+        self
+    }
+
     /// How often the model may be asked. Default 8.
     pub fn max_steps(mut self, steps: NonZeroU32) -> Self {
         self.steps = steps;
@@ -130,6 +139,9 @@ impl ToolLoop {
         loop {
             let answer = self.ask().await?;
             steps += 1;
+            if self.options.choice != ToolChoice::None {
+                self.options.choice = ToolChoice::Auto;
+            }
             let Turn {
                 message,
                 calls,

@@ -5,6 +5,7 @@ use engine_core::{
     ToolDefinition, ToolOptions,
 };
 use futures_executor::block_on;
+use serde_json::json;
 
 use super::{
     recording::{Answer, Recording},
@@ -15,7 +16,7 @@ use crate::case::{Case, CaseResult, OrFail, Stop, cases, ensure, fail, in_words}
 pub(super) const CASES: &[Case<Subject>] = cases![
     the_text_of_a_prompt_is_what_the_model_reads,
     tools_are_shown_or_refused,
-    a_tool_that_must_be_called_is_refused_by_name,
+    a_tool_that_must_be_called_is_called_or_refused,
     thinking_is_switched_or_refused,
     the_parts_of_a_chats_answer_add_up,
     a_call_is_of_a_tool_that_was_offered,
@@ -91,23 +92,68 @@ fn tools_are_shown_or_refused(subject: &mut Subject) -> CaseResult {
     Ok(())
 }
 
-fn a_tool_that_must_be_called_is_refused_by_name(subject: &mut Subject) -> CaseResult {
-    let choice = ToolChoice::Named(TOOL.to_owned());
-    let request = chat(subject)?.with_tools(ToolOptions::new([tool()?]).with_choice(choice));
+/// A tool whose every call is short.
+fn short_tool(name: &str) -> CaseResult<ToolDefinition> {
+    let parameters = json!({
+        "type": "object",
+        "properties": { "place": { "enum": ["river", "sea"] } },
+        "required": ["place"],
+        "additionalProperties": false,
+    });
+    ToolDefinition::new(name, "Looks a place up.", parameters).or_fail("describe a tool")
+}
+
+fn a_tool_that_must_be_called_is_called_or_refused(subject: &mut Subject) -> CaseResult {
+    let request = chat(subject)?;
+    let tools = [short_tool("other_7f3a")?, short_tool(TOOL)?];
     let engine = subject.engine()?;
-    if engine.capabilities().fields.contains(Field::ToolChoice) {
-        return Err(Stop::NotApplicable(
-            "the engine claims to see to it".to_owned(),
-        ));
+    let named = ToolChoice::Named(TOOL.to_owned());
+    let fields = engine.capabilities().fields;
+    for choice in [named.clone(), ToolChoice::Required] {
+        let options = ToolOptions::new(tools.clone()).with_choice(choice.clone());
+        let mut request = request.clone().with_tools(options);
+        if !fields.contains(Field::ToolChoice) {
+            match prompt_text(engine.as_ref(), request) {
+                Err(Error::Unsupported {
+                    field: Field::ToolChoice,
+                    ..
+                }) => continue,
+                Ok(_) => fail!("a tool that must be called is not claimed, and was accepted"),
+                Err(error) => fail!("it gave another error: {}", in_words(&error)),
+            }
+        }
+        subject.needs(&[Field::Tools])?;
+        if fields.contains(Field::ReasoningTokens) {
+            request = request.with_reasoning(ReasoningOptions::default().with_max_tokens(8));
+        }
+        // White space may come between the parts of the arguments.
+        request.params.max_tokens = 400;
+        let answer = answer(engine.as_ref(), request)?;
+        let [call] = answer.calls.as_slice() else {
+            fail!(
+                "{choice:?} gave {} calls: {}",
+                answer.calls.len(),
+                answer.in_words()
+            );
+        };
+        ensure!(
+            answer.text.is_empty() && answer.invalid_calls == 0,
+            "{choice:?} gave more than a call: {}",
+            answer.in_words()
+        );
+        ensure!(
+            choice != named || call.name == TOOL,
+            "{TOOL} had to be called, and {} was",
+            call.name
+        );
+        let place = call.arguments.get("place").and_then(|place| place.as_str());
+        ensure!(
+            call.arguments.len() == 1 && matches!(place, Some("river" | "sea")),
+            "the arguments are not those of the tool: {:?}",
+            call.arguments
+        );
     }
-    match prompt_text(engine.as_ref(), request) {
-        Err(Error::Unsupported {
-            field: Field::ToolChoice,
-            ..
-        }) => Ok(()),
-        Ok(_) => fail!("a tool that must be called is not claimed, and was accepted"),
-        Err(error) => fail!("it gave another error: {}", in_words(&error)),
-    }
+    Ok(())
 }
 
 fn thinking_is_switched_or_refused(subject: &mut Subject) -> CaseResult {

@@ -2,7 +2,7 @@
 
 use engine_core::{
     Capabilities, Engine, Field, GenerateRequest, GenerationEvent, GenerationStream, Result,
-    ToolCall, ToolOptions, ValidRequest,
+    ToolCall, ToolChoice, ToolOptions, ValidRequest,
 };
 use engine_mock::{MockBackend, MockBuilder, Script};
 use futures_util::{StreamExt, stream};
@@ -22,7 +22,7 @@ fn thinking_mock() -> MockBuilder {
 const CASES: [&str; 8] = [
     "the_text_of_a_prompt_is_what_the_model_reads",
     "tools_are_shown_or_refused",
-    "a_tool_that_must_be_called_is_refused_by_name",
+    "a_tool_that_must_be_called_is_called_or_refused",
     "thinking_is_switched_or_refused",
     "the_parts_of_a_chats_answer_add_up",
     "a_call_is_of_a_tool_that_was_offered",
@@ -95,6 +95,25 @@ fn a_limit_that_is_not_kept_fails() {
     assert_fails(
         || IgnoresTheLimit,
         &["thinking_ends_when_its_limit_is_reached"],
+    );
+}
+
+/// Takes a tool that must be called for one that may be.
+struct MayCall;
+
+impl Flaw for MayCall {
+    fn generate(&self, inner: &dyn Engine, request: ValidRequest) -> Result<GenerationStream> {
+        inner.generate(without(&request, inner, |r| {
+            r.tools.choice = ToolChoice::Auto;
+        })?)
+    }
+}
+
+#[test]
+fn a_tool_that_need_not_be_called_fails() {
+    assert_fails(
+        || MayCall,
+        &["a_tool_that_must_be_called_is_called_or_refused"],
     );
 }
 
@@ -209,6 +228,7 @@ fn a_call_of_another_tool_fails() {
     assert_fails(
         || Rewrite(calls_another_tool),
         &[
+            "a_tool_that_must_be_called_is_called_or_refused",
             "a_call_is_of_a_tool_that_was_offered",
             "what_is_shown_of_a_call_comes_true",
         ],
@@ -305,7 +325,10 @@ fn calls_for_nothing(event: GenerationEvent) -> Vec<GenerationEvent> {
 fn a_call_that_nothing_was_offered_for_fails() {
     assert_fails(
         || Rewrite(calls_for_nothing),
-        &["the_parts_of_a_chats_answer_add_up"],
+        &[
+            "a_tool_that_must_be_called_is_called_or_refused",
+            "the_parts_of_a_chats_answer_add_up",
+        ],
     );
 }
 

@@ -175,10 +175,13 @@ pub(crate) fn with_params(
     engine: &dyn Engine,
     change: impl FnOnce(&mut GenerateParams),
 ) -> ValidRequest {
+    let (tools, reasoning) = (request.tools().clone(), request.reasoning());
     let (prompt, mut params, _) = request.into_parts();
     change(&mut params);
     GenerateRequest::new(prompt)
         .with_params(params)
+        .with_tools(tools)
+        .with_reasoning(reasoning)
         .validate("mock", &engine.capabilities())
         .expect("settings in their ranges")
 }

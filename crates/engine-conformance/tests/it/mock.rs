@@ -54,7 +54,7 @@ fn an_engine_that_thinks_and_calls_conforms() {
         let cases = [
             "the_text_of_a_prompt_is_what_the_model_reads",
             "tools_are_shown_or_refused",
-            "a_tool_that_must_be_called_is_refused_by_name",
+            "a_tool_that_must_be_called_is_called_or_refused",
             "thinking_is_switched_or_refused",
             "the_parts_of_a_chats_answer_add_up",
             "a_call_is_of_a_tool_that_was_offered",

@@ -39,6 +39,12 @@ pub(super) fn validate_chat_options(
         }
         request.tools.choice = ToolChoice::Auto;
         ignored = ignored.with(Field::ToolChoice);
+    } else if must_call && request.params.constraint.is_some() {
+        return Err(invalid(
+            Field::ToolChoice,
+            "a tool that must be called, in a request with a constraint",
+            "\"auto\" or \"none\" where the answer has a constraint, since the call is the whole answer",
+        ));
     }
     if request.tools.are_offered()
         && request.tools.prompt == ToolPrompt::Template

@@ -69,9 +69,21 @@ pub enum ToolChoice {
     Auto,
     /// The model is not told of the tools, and what looks like a call is text.
     None,
-    /// It must call some tool. Refused by engines that can't see to it.
+    /// It must call one of the tools.
+    ///
+    /// The answer is one call, in the form of the model's family, with arguments that the tool's
+    /// schema accepts: no other token is chosen. It ends behind the call, with
+    /// [`FinishReason::ConstraintMet`](crate::FinishReason::ConstraintMet); one that is cut short
+    /// need not be whole, as its finish reason says. A thought that the prompt begins comes before
+    /// it.
+    ///
+    /// Engines whose capabilities lack [`Field::ToolChoice`](crate::Field::ToolChoice) refuse it, or
+    /// take it as `Auto` where the request is lenient. A request with a constraint of its own is
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter), and a schema that can't be
+    /// enforced is [`Error::InvalidConstraint`](crate::Error::InvalidConstraint), both before anything
+    /// is generated.
     Required,
-    /// It must call this tool. Refused by engines that can't see to it.
+    /// It must call this tool; otherwise as `Required`.
     Named(String),
 }
 

@@ -1,8 +1,9 @@
 //! Tools and thinking in requests: what is refused, and how it looks in JSON.
 
 use engine_core::{
-    Capabilities, Error, Field, FieldSet, GenerateRequest, Message, ReasoningOptions, Role,
-    ToolCall, ToolChoice, ToolDefinition, ToolFormat, ToolOptions, ToolPrompt, ValidRequest,
+    Capabilities, Constraint, Error, Field, FieldSet, GenerateParams, GenerateRequest, Message,
+    ReasoningOptions, Role, ToolCall, ToolChoice, ToolDefinition, ToolFormat, ToolOptions,
+    ToolPrompt, ValidRequest,
 };
 use serde_json::{Map, json};
 
@@ -194,7 +195,11 @@ fn a_tool_that_must_be_called_is_refused_or_ignored() {
         assert_eq!(accepted.tools().choice, ToolChoice::Auto);
         let able = everything();
         let able = able.with_fields(able.fields.with(Field::ToolChoice));
-        assert!(request.validate("x", &able).is_ok());
+        assert!(request.clone().validate("x", &able).is_ok());
+        let constraint = GenerateParams::default().with_constraint(Constraint::JsonObject);
+        let request = request.with_params(constraint);
+        assert_invalid(request.clone().validate("x", &able), Field::ToolChoice);
+        assert!(request.lenient().validate("x", &everything()).is_ok());
     }
 }
 

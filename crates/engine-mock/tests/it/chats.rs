@@ -266,7 +266,8 @@ fn tools_that_the_template_shows_only_elsewhere_are_an_error_before_anything_is_
 
 #[test]
 fn a_tool_that_must_be_called_is_refused_and_can_be_ignored() {
-    let engine = load(saying("No."));
+    let gemma = "{{ tools }}tool_code{% for m in messages %}{{ m.content }}{% endfor %}";
+    let engine = load(saying("No.").chat_template(gemma));
     let named = ToolChoice::Named("time".into());
     for choice in [ToolChoice::Required, named] {
         let request = ask(tools().with_choice(choice));
@@ -276,6 +277,31 @@ fn a_tool_that_must_be_called_is_refused_and_can_be_ignored() {
         }
         let answer = block_on(engine.complete(request.lenient())).expect("an answer");
         assert_eq!(answer.summary.ignored, [Field::ToolChoice]);
+    }
+}
+
+#[test]
+fn a_tool_that_must_be_called_is_called_wherever_tokens_are_chosen() {
+    let parameters = json!({
+        "type": "object",
+        "properties": { "zone": { "enum": ["CET", "UTC"] } },
+        "required": ["zone"],
+        "additionalProperties": false,
+    });
+    let tools = ["date", "time"]
+        .map(|name| ToolDefinition::new(name, "", parameters.clone()).expect("a tool"));
+    for on_device in [false, true] {
+        let engine = load(saying("No.").device_choice(on_device));
+        let named = ToolChoice::Named("time".into());
+        let request = ask(ToolOptions::new(tools.clone()).with_choice(named));
+        let request = request.with_params(GenerateParams::greedy());
+        let answer = block_on(engine.complete(request)).expect("an answer");
+        assert_eq!(answer.text, "");
+        let [call] = answer.tool_calls.as_slice() else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(call.name, "time");
+        assert_eq!(answer.summary.finish, FinishReason::ConstraintMet);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine_core::{Error, Result, TokenId};
+use engine_core::{Error, Field, Result, TokenId};
 use llguidance::{TokenParser, api::StopReason, toktrie::SimpleVob};
 
 use super::{guarded, invalid};
@@ -10,6 +10,8 @@ use super::{guarded, invalid};
 /// Follows one answer.
 pub(crate) struct Follower {
     parser: TokenParser,
+    /// The field of the request that asks for the grammar.
+    field: Field,
     /// For the next token; `None` until it is found.
     mask: Option<Result<SimpleVob>>,
     /// What may not begin the answer; taken by the first mask.
@@ -17,9 +19,14 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(parser: TokenParser, barred: Option<Arc<[TokenId]>>) -> Result<Self> {
+    pub(super) fn new(
+        parser: TokenParser,
+        field: Field,
+        barred: Option<Arc<[TokenId]>>,
+    ) -> Result<Self> {
         let mut follower = Self {
             parser,
+            field,
             mask: None,
             barred,
         };
@@ -56,7 +63,7 @@ impl Follower {
                 .map_err(|error| error.to_string())?;
             parser.check_stop().map_err(|error| error.to_string())
         })
-        .map_err(invalid)?;
+        .map_err(|reason| invalid(self.field, reason))?;
         Ok(ended)
     }
 
@@ -89,6 +96,6 @@ impl Follower {
             _ if reason.is_empty() => "no token of this vocabulary can go on".to_owned(),
             _ => reason,
         };
-        invalid(reason)
+        invalid(self.field, reason)
     }
 }

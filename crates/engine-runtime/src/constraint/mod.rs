@@ -4,6 +4,7 @@
 //! before each choice and told each token that was chosen. Threads that all answers share find
 //! masks while the model computes; the model's own thread finds those that none of them has begun.
 
+mod call_grammar;
 mod follower;
 mod guide;
 mod json_schema;
@@ -13,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use engine_core::{Constraint, Error, Field, Result, TokenId};
+use engine_core::{Constraint, Error, Field, Result, TokenId, ToolDefinition};
 use llguidance::{
     ParserFactory, TokenParser,
     api::{GrammarWithLexer, TopLevelGrammar},
@@ -23,7 +24,10 @@ use llguidance::{
 };
 use serde_json::{Value, json};
 
-pub(crate) use self::guide::Guide;
+pub(crate) use self::{
+    call_grammar::{CallForm, CallGrammar},
+    guide::Guide,
+};
 use self::{follower::Follower, guide::Finders};
 use crate::{panic_message::panic_message, text::TokenBytes};
 
@@ -57,9 +61,43 @@ impl Grammars {
     /// # Errors
     /// [`Error::InvalidConstraint`] if it is malformed, or asks for what can't be enforced.
     pub(crate) fn compile(&self, constraint: &Constraint) -> Result<Guide> {
-        let grammar = grammar(constraint).map_err(invalid)?;
-        let parser = guarded(|| self.parser(grammar)).map_err(invalid)?;
-        let follower = Follower::new(parser, self.barred_at_first.clone())?;
+        let grammar = grammar(constraint).map_err(|reason| invalid(Field::Constraint, reason))?;
+        self.guide(grammar, Field::Constraint)
+    }
+
+    /// Compiles a call that must be made.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConstraint`] if a tool's schema asks for what can't be enforced; it names the
+    /// tool.
+    pub(crate) fn compile_call(&self, call: &CallGrammar<'_>) -> Result<Guide> {
+        let field = Field::ToolChoice;
+        let guide = call
+            .lark()
+            .map_err(|reason| invalid(field, reason))
+            .and_then(|lark| self.guide(TopLevelGrammar::from_lark(lark), field));
+        guide.map_err(|error| {
+            // The library does not say in which of the schemas it found fault.
+            let faults = call.tools().find_map(|tool| {
+                let reason = self.fault_of_arguments(tool)?;
+                Some(format!("the parameters of {:?}: {reason}", tool.name()))
+            });
+            faults.map_or(error, |reason| invalid(Field::Tools, reason))
+        })
+    }
+
+    /// Why the arguments of a tool can't be enforced, if so.
+    fn fault_of_arguments(&self, tool: &ToolDefinition) -> Option<String> {
+        let schema = Value::Object(tool.parameters().clone());
+        let grammar = grammar(&Constraint::JsonSchema(schema));
+        let parser = grammar.and_then(|grammar| guarded(|| self.parser(grammar)));
+        parser.err()
+    }
+
+    /// Begins an answer of a grammar, which the field asks for.
+    fn guide(&self, grammar: TopLevelGrammar, field: Field) -> Result<Guide> {
+        let parser = guarded(|| self.parser(grammar)).map_err(|reason| invalid(field, reason))?;
+        let follower = Follower::new(parser, field, self.barred_at_first.clone())?;
         Ok(Guide::new(follower, Arc::clone(&self.finders)))
     }
 
@@ -134,9 +172,9 @@ fn grammar(constraint: &Constraint) -> Result<TopLevelGrammar, String> {
 }
 
 /// An error that names the request's field.
-pub(crate) fn invalid(reason: impl Into<String>) -> Error {
+pub(crate) fn invalid(field: Field, reason: impl Into<String>) -> Error {
     Error::InvalidConstraint {
-        field: Field::Constraint,
+        field,
         reason: reason.into(),
     }
 }

@@ -133,6 +133,9 @@ pub(super) fn chat_fields(pipeline: &TextPipeline) -> FieldSet {
         fields = fields.with(Field::Tools);
     }
     let style = pipeline.style();
+    if pipeline.call_form(style.calls).is_some() {
+        fields = fields.with(Field::ToolChoice);
+    }
     if style.thinking.is_none() && !style.harmony {
         return fields;
     }

@@ -36,6 +36,7 @@ pub(super) struct Generation {
     pub(super) sequence: Option<SequenceId>,
     sampler: Sampler,
     constraint: Option<Guide>,
+    thought_mask: Option<Vec<u32>>,
     loops: Option<Loops>,
     pub(super) events: EventSender,
     params: GenerateParams,
@@ -75,6 +76,9 @@ pub(super) struct Prepared {
     pub(super) budget: Option<Budget>,
     pub(super) sampler: Sampler,
     pub(super) constraint: Option<Guide>,
+    /// The tokens that may come in a thought before an answer with a constraint: all but those that
+    /// would end the answer there. `None`: all.
+    pub(super) thought_mask: Option<Vec<u32>>,
     pub(super) end_tokens: Vec<TokenId>,
     /// Places in the prompt right behind a message: behind an end-of-text token.
     pub(super) borders: Vec<usize>,
@@ -92,6 +96,7 @@ impl Generation {
             budget,
             sampler,
             constraint,
+            thought_mask,
             end_tokens,
             borders,
             context_length,
@@ -103,6 +108,7 @@ impl Generation {
             sequence: None,
             sampler,
             constraint,
+            thought_mask,
             loops: params.loop_guard.map(Loops::new),
             events,
             params,
@@ -159,7 +165,7 @@ impl Generation {
 
     /// Whether it needs nothing but the likeliest token of each step.
     pub(super) fn is_plain_greedy(&self) -> bool {
-        self.params.is_plain_greedy() && self.budget.is_none()
+        self.params.is_plain_greedy() && self.budget.is_none() && self.constraint.is_none()
     }
 
     /// Whether its last event has been sent.
@@ -202,7 +208,7 @@ impl Generation {
         } else {
             let sampler = &mut self.sampler;
             match self.constraint.as_ref().filter(|_| has_form) {
-                None => sampler.choose_with_logprobs(row, None)?,
+                None => sampler.choose_with_logprobs(row, self.thought_mask.as_deref())?,
                 Some(constraint) => {
                     constraint.with_mask(|mask| sampler.choose_with_logprobs(row, Some(mask)))?
                 }

@@ -6,6 +6,7 @@ mod chat;
 mod command;
 mod embeddings;
 mod events;
+mod forced_call;
 mod generation;
 mod guarded;
 mod handle;

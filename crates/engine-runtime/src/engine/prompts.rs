@@ -15,6 +15,7 @@ use super::{
     chat,
     command::Command,
     events::EventSender,
+    forced_call,
     generation::{Generation, Prepared, check_tokens},
 };
 use crate::{Sampler, TextPipeline, text::KnownPrompts};
@@ -67,16 +68,19 @@ fn prepare(
 ) -> Result<Prepared> {
     let (tools, reasoning) = (request.tools().clone(), request.reasoning());
     let (prompt, params, ignored) = request.into_parts();
-    let (prompt, answer, budget) = match &prompt {
+    let (prompt, answer, budget, forced_call) = match &prompt {
         Prompt::Messages(messages) => {
             let chat = chat::render(messages, &tools, reasoning, text)?;
             let budget = Budget::new(reasoning, &chat.grammar, text)?;
+            let forced_call = forced_call::guide(&chat.grammar, &tools, text)?;
             let prompt = chats.encode(&chat.text)?;
-            (prompt, chat.into_answer(&params.stop, text), budget)
+            let answer = chat.into_answer(&params.stop, text);
+            (prompt, answer, budget, forced_call)
         }
         _ => (
             tokens(prompt, text)?,
             Answer::plain(text.detokenizer(), &params.stop),
+            None,
             None,
         ),
     };
@@ -92,11 +96,17 @@ fn prepare(
     for token in params.logit_bias.keys() {
         check_tokens(&[*token], model.vocab_size)?;
     }
-    let constraint = params
-        .constraint
-        .as_ref()
-        .map(|constraint| text.constrain(constraint))
-        .transpose()?;
+    // A valid request has one of the two at most.
+    let constraint = match &params.constraint {
+        Some(constraint) => Some(text.constrain(constraint)?),
+        None => forced_call,
+    };
+    let end_tokens = if params.ignore_eos {
+        Vec::new()
+    } else {
+        text.eos_tokens().to_vec()
+    };
+    let thinks_first = constraint.is_some() && answer.is_reasoning();
     let classes = text.token_classes(&params)?;
     tracing::debug!(
         prompt_tokens = prompt.len(),
@@ -108,11 +118,8 @@ fn prepare(
         budget,
         sampler: Sampler::new(&model.backend.name, &params, &prompt, classes)?,
         constraint,
-        end_tokens: if params.ignore_eos {
-            Vec::new()
-        } else {
-            text.eos_tokens().to_vec()
-        },
+        thought_mask: thinks_first.then(|| all_but(&end_tokens, model.vocab_size)),
+        end_tokens,
         borders: borders(&prompt, text.eos_tokens()),
         context_length: model.context_length,
         arrived,
@@ -120,6 +127,17 @@ fn prepare(
         params,
         ignored,
     })
+}
+
+/// A mask of all tokens but these: one bit each, in words of 32, lowest first.
+fn all_but(tokens: &[TokenId], vocab_size: usize) -> Vec<u32> {
+    let mut mask = vec![u32::MAX; vocab_size.div_ceil(32)];
+    for token in tokens {
+        if let Some(word) = mask.get_mut(*token as usize / 32) {
+            *word &= !(1 << (token % 32));
+        }
+    }
+    mask
 }
 
 /// Where messages end, as far as their template ends them as the model does.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use engine_core::{Constraint, GenerateParams, Result};
+use engine_core::{Constraint, Field, GenerateParams, Result, ToolFormat, ToolOptions};
 
-use super::{TextPipeline, TokenBytes};
+use super::{ChatTemplate, TextPipeline, TokenBytes, decoding::stages};
 use crate::{
     TokenClasses,
-    constraint::{Grammars, Guide, invalid},
+    constraint::{CallForm, CallGrammar, Grammars, Guide, invalid},
 };
 
 impl TextPipeline {
@@ -41,6 +41,37 @@ impl TextPipeline {
     /// # Errors
     /// [`Error::InvalidConstraint`](engine_core::Error::InvalidConstraint).
     pub(crate) fn constrain(&self, constraint: &Constraint) -> Result<Guide> {
+        self.grammars(Field::Constraint)?.compile(constraint)
+    }
+
+    /// Compiles a call that must be made.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConstraint`](engine_core::Error::InvalidConstraint).
+    pub(crate) fn force_call(
+        &self,
+        form: CallForm,
+        tools: &ToolOptions,
+        behind_thought: bool,
+    ) -> Result<Guide> {
+        let special = |name: &str| {
+            let token = self.tokenizer.id(name)?;
+            self.tokenizer.piece(token).is_none().then_some(token)
+        };
+        let call = CallGrammar::new(form, tools, behind_thought, &special);
+        self.grammars(Field::ToolChoice)?.compile_call(&call)
+    }
+
+    /// How the model writes calls of this format, if a grammar can.
+    pub(crate) fn call_form(&self, format: ToolFormat) -> Option<CallForm> {
+        // Without the bytes of its tokens no grammar can be followed.
+        stages(self.tokenizer.decoder())?;
+        let template = self.template.as_ref().map(ChatTemplate::source);
+        CallForm::of(format, template.unwrap_or_default())
+    }
+
+    /// What grammars are compiled for, made when it is first asked for.
+    fn grammars(&self, field: Field) -> Result<&Grammars> {
         let grammars = self.grammars.get_or_init(|| {
             let tokens = self.token_bytes().ok_or_else(|| {
                 "the bytes of this model's tokens are not known, since its decoder joins them in a \
@@ -50,8 +81,8 @@ impl TextPipeline {
             Grammars::new(tokens, self.eos_tokens()).map(Arc::new)
         });
         match grammars {
-            Ok(grammars) => grammars.compile(constraint),
-            Err(reason) => Err(invalid(reason.clone())),
+            Ok(grammars) => Ok(grammars),
+            Err(reason) => Err(invalid(field, reason.clone())),
         }
     }
 

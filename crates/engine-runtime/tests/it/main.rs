@@ -7,6 +7,7 @@
 
 mod detokenizer;
 mod flat_sampling;
+mod forced_calls;
 mod generation;
 mod hash_model;
 mod logprobs;

@@ -34,10 +34,19 @@ pub(crate) struct Settings<'a> {
 
 /// An engine with up to 4 generations at a time.
 pub(crate) fn engine(settings: &Settings<'_>) -> Arc<dyn Engine> {
+    engine_for_chats(settings, None)
+}
+
+/// The same, with a chat template.
+pub(crate) fn engine_for_chats(
+    settings: &Settings<'_>,
+    chat_template: Option<&str>,
+) -> Arc<dyn Engine> {
     let config = json!({ "eos_token_id": EOS });
     let sources = TextSources {
         tokenizer_json: &settings.tokenizer.to_string(),
         config: config.as_object(),
+        chat_template,
         ..TextSources::default()
     };
     let text = TextPipeline::new(sources).expect("a pipeline");

@@ -89,6 +89,26 @@ pub(crate) fn byte_level() -> Value {
     })
 }
 
+/// The vocabulary with more tokens at its end, which `special` says of each to be or not.
+pub(crate) fn with_tokens(mut tokenizer: Value, more: &[(&str, bool)]) -> Value {
+    let vocab = tokenizer["model"]["vocab"]
+        .as_object_mut()
+        .expect("a vocabulary");
+    let begin = vocab.len() as u32;
+    let ids: Vec<_> = (begin..).take(more.len()).collect();
+    for ((token, _), id) in more.iter().zip(&ids) {
+        vocab.insert((*token).to_owned(), json!(id));
+    }
+    let all = tokenizer["added_tokens"].as_array_mut().expect("tokens");
+    all.retain(|token| token["id"].as_u64() < Some(u64::from(begin)));
+    all.extend(
+        more.iter()
+            .zip(ids)
+            .map(|((token, special), id)| added(id, token, *special)),
+    );
+    tokenizer
+}
+
 /// A BPE with byte fallback as Llama 2's, with the given decoder: `<s>`, `</s>`, `<unk>`, the 256
 /// bytes, letters, marks for spaces and a few merges.
 pub(crate) fn byte_fallback(decoder: &Value) -> Value {

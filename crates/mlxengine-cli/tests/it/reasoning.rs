@@ -122,6 +122,49 @@ fn tools_of_a_file_are_offered_and_calls_reported() {
 }
 
 #[test]
+fn a_tool_can_be_forced_or_forbidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tools.json");
+    let parameters = json!({
+        "type": "object",
+        "properties": { "zone": { "enum": ["CET"] } },
+        "required": ["zone"],
+        "additionalProperties": false,
+    });
+    let tools = ["date", "time"].map(|name| {
+        json!({ "type": "function", "function": { "name": name, "parameters": parameters } })
+    });
+    std::fs::write(&path, json!(tools).to_string()).unwrap();
+    let path = path.to_str().unwrap();
+    let choose = |choice: &str| {
+        let arguments = ["--json", "--tools", path, "--tool-choice", choice, "When?"];
+        generate("At noon.", &arguments)
+    };
+    for (choice, name) in [
+        ("required", None),
+        ("time", Some("time")),
+        ("date", Some("date")),
+    ] {
+        let report = choose(choice).json();
+        assert_eq!(
+            (&report["text"], &report["finish"]["reason"]),
+            (&json!(""), &json!("constraint_met"))
+        );
+        let call = &report["tool_calls"][0]["function"];
+        assert!(name.is_none_or(|name| call["name"] == name), "{report}");
+        assert_eq!(call["arguments"], r#"{"zone":"CET"}"#);
+    }
+    for (choice, is_shown) in [("auto", true), ("none", false)] {
+        let report = choose(choice).json();
+        assert_eq!(report["text"], "At noon.");
+        let prompt = report["prompt"].as_str().unwrap();
+        assert_eq!(prompt.contains("\"zone\""), is_shown, "{prompt}");
+    }
+    choose("moon").refused(4, &["the name of one of the tools"]);
+    generate("x", &["--tool-choice", "auto", "When?"]).refused(2, &["--tools"]);
+}
+
+#[test]
 fn a_file_of_tools_that_is_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tools.json");

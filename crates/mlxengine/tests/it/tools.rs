@@ -8,7 +8,7 @@ use std::{
 use futures_executor::block_on;
 use mlxengine::{
     Error, Field, GenerationEvent, InferenceEngine, Message, PartialCompletion, Role, ToolBox,
-    ToolCall, ToolDefinition, ToolFormat, ToolRunFinish,
+    ToolCall, ToolChoice, ToolDefinition, ToolFormat, ToolRunFinish,
     mock::{MockBackend, MockBuilder, Script},
 };
 use serde_json::json;
@@ -209,6 +209,40 @@ fn an_error_of_the_engine_ends_the_work() {
             ..
         })
     ));
+}
+
+#[test]
+fn a_tool_that_must_be_called_is_called_once_and_then_the_model_answers() {
+    let parameters = json!({
+        "type": "object",
+        "properties": { "zone": { "enum": ["CET"] } },
+        "required": ["zone"],
+        "additionalProperties": false,
+    });
+    let time = ToolDefinition::new("time", "The time in a zone.", parameters).unwrap();
+    for choice in [ToolChoice::Required, ToolChoice::Named("time".into())] {
+        let tools = ToolBox::new().with_fn(time.clone(), |_| async { Ok("12:00".to_owned()) });
+        let script = Script::new().when("12:00", "Noon.").reply("I won't call.");
+        let run = engine(script).use_tools(question(), tools).choice(choice);
+        let run = block_on(run.run()).unwrap();
+        assert_eq!(run.finish, ToolRunFinish::Answered);
+        assert_eq!((run.answer.text.as_str(), run.steps), ("Noon.", 2));
+        assert_eq!(run.messages[1].content, "");
+        assert_eq!(run.messages[1].tool_calls[0].name, "time");
+    }
+}
+
+#[test]
+fn what_looks_like_a_call_is_text_where_no_tool_may_be_called() {
+    let asked = Arc::default();
+    let run = engine(Script::new().reply(CALL))
+        .use_tools(question(), clock(&asked))
+        .choice(ToolChoice::None)
+        .run();
+    let run = block_on(run).unwrap();
+    assert_eq!((run.finish, run.steps), (ToolRunFinish::Answered, 1));
+    assert!(run.answer.text.contains("CET"), "{:?}", run.answer);
+    assert!(asked.lock().unwrap().is_empty());
 }
 
 #[test]
