@@ -110,7 +110,10 @@ fn a_tool_that_must_be_called_is_called_or_refused(subject: &mut Subject) -> Cas
     let named = ToolChoice::Named(TOOL.to_owned());
     let fields = engine.capabilities().fields;
     for choice in [named.clone(), ToolChoice::Required] {
-        let options = ToolOptions::new(tools.clone()).with_choice(choice.clone());
+        let mut options = ToolOptions::new(tools.clone()).with_choice(choice.clone());
+        if !fields.contains(Field::Tools) {
+            options = options.described_by_messages();
+        }
         let mut request = request.clone().with_tools(options);
         if !fields.contains(Field::ToolChoice) {
             match prompt_text(engine.as_ref(), request) {
@@ -122,7 +125,6 @@ fn a_tool_that_must_be_called_is_called_or_refused(subject: &mut Subject) -> Cas
                 Err(error) => fail!("it gave another error: {}", in_words(&error)),
             }
         }
-        subject.needs(&[Field::Tools])?;
         if fields.contains(Field::ReasoningTokens) {
             request = request.with_reasoning(ReasoningOptions::default().with_max_tokens(8));
         }
