@@ -58,22 +58,7 @@ pub(super) fn quantize_panels(panels: &[f32], out: &mut BlocksMut<'_>) {
 
 #[inline(always)]
 fn quantize_block(lanes: &[[f32; LANES]], row: usize, block: usize, out: &mut BlocksMut<'_>) {
-    let mut largest = [0f32; LANES];
-    // Becomes NaN with the first number that is not finite, and the block's scale with it.
-    let mut poison = [0f32; LANES];
-    for lane in lanes {
-        for i in 0..LANES {
-            let magnitude = lane[i].abs();
-            largest[i] = if magnitude > largest[i] {
-                magnitude
-            } else {
-                largest[i]
-            };
-            poison[i] += lane[i] * 0.0;
-        }
-    }
-    let most = fold(largest, |a, b| if a > b { a } else { b });
-    let poison = fold(poison, |a, b| a + b);
+    let (most, poison) = magnitude(lanes.iter());
     let precision = out.form.precision;
     let top = precision.largest();
     let inverse = if most > SMALLEST { top / most } else { 0.0 };
@@ -99,6 +84,28 @@ fn quantize_block(lanes: &[[f32; LANES]], row: usize, block: usize, out: &mut Bl
     let scale = if most > SMALLEST { most / top } else { 0.0 };
     let scale = scale + poison;
     out.set(row, block, &all, scale, scale * total as f32);
+}
+
+/// The largest magnitude, and what makes a scale NaN if any of the numbers is not finite: 0 otherwise.
+#[inline(always)]
+fn magnitude<'a>(lanes: impl Iterator<Item = &'a [f32; LANES]>) -> (f32, f32) {
+    let mut largest = [0f32; LANES];
+    let mut poison = [0f32; LANES];
+    for lane in lanes {
+        for i in 0..LANES {
+            let magnitude = lane[i].abs();
+            largest[i] = if magnitude > largest[i] {
+                magnitude
+            } else {
+                largest[i]
+            };
+            poison[i] += lane[i] * 0.0;
+        }
+    }
+    (
+        fold(largest, |a, b| if a > b { a } else { b }),
+        total(poison),
+    )
 }
 
 /// Joins all lanes, halves with halves.
@@ -158,27 +165,14 @@ pub(super) fn round_row(numbers: &[f32], most: f32, out: &mut [i16]) -> f32 {
     let (lanes, rest) = numbers.as_chunks::<LANES>();
     let mut last = [0f32; LANES];
     last[..rest.len()].copy_from_slice(rest);
-    let mut largest = [0f32; LANES];
-    // Becomes NaN with the first number that is not finite, and the scale with it.
-    let mut poison = [0f32; LANES];
-    for lane in lanes.iter().chain([&last]) {
-        for i in 0..LANES {
-            let magnitude = lane[i].abs();
-            largest[i] = if magnitude > largest[i] {
-                magnitude
-            } else {
-                largest[i]
-            };
-            poison[i] += lane[i] * 0.0;
-        }
-    }
-    let scale = fold(largest, |a, b| if a > b { a } else { b }) / most;
+    let (largest, poison) = magnitude(lanes.iter().chain([&last]));
+    let scale = largest / most;
     let scale = if scale > SMALLEST_SCALE {
         scale
     } else {
         SMALLEST_SCALE
     };
-    let scale = scale + total(poison);
+    let scale = scale + poison;
     if scale.is_nan() {
         out.fill(0);
         return scale;
